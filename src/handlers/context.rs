@@ -1,0 +1,140 @@
+//! What a run knows of itself.
+
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::id::NodeName;
+use crate::domain::lease::Fence;
+use crate::domain::task::TaskRecord;
+
+/// Why a run is to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StopCause {
+    /// A user cancelled the task.
+    Cancelled,
+    /// The run took longer than its timeout.
+    TimedOut,
+    /// The node leaves and its drain timeout is over; the task is handed back.
+    Draining,
+    /// The task was replaced or removed; the outcome of this run will be refused.
+    Superseded,
+    /// The lease is lost, or can no longer be trusted: the task may run elsewhere. Stop at once.
+    LeaseLost,
+}
+
+impl StopCause {
+    /// Whether the run must end at once instead of being asked to.
+    #[must_use]
+    pub fn is_urgent(self) -> bool {
+        self == Self::LeaseLost
+    }
+}
+
+/// One run, as its handler sees it. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Context {
+    task: Arc<TaskRecord>,
+    node: NodeName,
+    timeout: Duration,
+    stopper: Stopper,
+}
+
+impl Context {
+    pub(crate) fn new(
+        task: Arc<TaskRecord>,
+        node: NodeName,
+        timeout: Duration,
+        stopper: Stopper,
+    ) -> Self {
+        Self { task, node, timeout, stopper }
+    }
+
+    /// The task.
+    #[must_use]
+    pub fn task(&self) -> &TaskRecord {
+        &self.task
+    }
+
+    /// Number of this attempt, from 1.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.task.attempt
+    }
+
+    /// Fence of this run: greater than that of any earlier run of the task.
+    ///
+    /// Hand it to the outside world to keep a paused old run from undoing the work of a newer one,
+    /// for example `UPDATE account SET …, fence = :f WHERE id = :id AND fence <= :f`.
+    #[must_use]
+    pub fn fence(&self) -> Fence {
+        self.task.lease.as_ref().map_or(Fence(0), |lease| lease.fence)
+    }
+
+    /// Name of the node that runs it.
+    #[must_use]
+    pub fn node(&self) -> &NodeName {
+        &self.node
+    }
+
+    /// How long the run may take from its start.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// Returns when the run is to stop, and says why. After it, the run has a few seconds; after
+    /// [`StopCause::LeaseLost`] none.
+    ///
+    /// # Cancel safety
+    ///
+    /// May be dropped and asked again.
+    pub async fn stopped(&self) -> StopCause {
+        self.stopper.token.cancelled().await;
+        self.stopper.cause().unwrap_or(StopCause::LeaseLost)
+    }
+
+    /// A token that is cancelled when the run is to stop, to be passed on.
+    #[must_use]
+    pub fn cancellation(&self) -> &CancellationToken {
+        &self.stopper.token
+    }
+}
+
+/// Tells one run to stop. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Stopper {
+    token: CancellationToken,
+    cause: Arc<OnceLock<StopCause>>,
+    urgent: CancellationToken,
+}
+
+impl Stopper {
+    /// Tells the run to stop. The first cause stays, but a lost lease later makes it urgent.
+    pub fn stop(&self, cause: StopCause) {
+        let _first_stays = self.cause.set(cause);
+        self.token.cancel();
+        if cause.is_urgent() {
+            self.urgent.cancel();
+        }
+    }
+
+    /// Why the run is to stop, if it is.
+    #[must_use]
+    pub fn cause(&self) -> Option<StopCause> {
+        self.cause.get().copied()
+    }
+
+    /// Returns when the run is to stop.
+    pub async fn stopped(&self) {
+        self.token.cancelled().await;
+    }
+
+    /// Returns when the run must end at once.
+    pub async fn urgent(&self) {
+        self.urgent.cancelled().await;
+    }
+}

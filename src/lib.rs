@@ -1,0 +1,10 @@
+//! A task scheduler and job runner.
+
+pub mod clock;
+pub mod config;
+pub mod domain;
+pub mod events;
+pub mod handlers;
+pub mod store;
+
+pub use handlers::TaskError;

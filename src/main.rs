@@ -1,0 +1,3 @@
+//! The binary `taskshed`.
+
+fn main() {}
