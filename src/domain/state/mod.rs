@@ -343,3 +343,6 @@ fn last_bytes(message: String) -> String {
         _ => message,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -415,3 +415,6 @@ impl Draft {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;
