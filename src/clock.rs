@@ -6,9 +6,12 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::sync::Condvar;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::SystemTime;
 
@@ -33,6 +36,19 @@ pub trait Clock: Send + Sync + Debug + 'static {
     ///
     /// Dropping the future forgets the sleep.
     async fn sleep(&self, length: Duration);
+
+    /// An alarm that follows this clock, for a thread of its own.
+    fn alarm(&self) -> Arc<dyn Alarm>;
+}
+
+/// Blocks a thread until a moment, far more precisely than a runtime's timer wakes a task.
+pub trait Alarm: Send + Sync + Debug + 'static {
+    /// Blocks until [`Clock::steady`] shows `until`, or until it is rung; without `until` only until
+    /// it is rung. It never returns early for another reason.
+    fn wait(&self, until: Option<Duration>);
+
+    /// Ends the present wait, or the next one if nobody waits.
+    fn ring(&self);
 }
 
 /// The machine's clocks.
@@ -57,6 +73,50 @@ impl Clock for SystemClock {
     async fn sleep(&self, length: Duration) {
         tokio::time::sleep(length).await;
     }
+
+    fn alarm(&self) -> Arc<dyn Alarm> {
+        Arc::new(SystemAlarm::default())
+    }
+}
+
+/// Before the moment an alarm sleeps until here and then spins: a thread that sleeps wakes some 50 µs
+/// late, one that spins does not.
+const SPUN: Duration = Duration::from_micros(100);
+
+#[derive(Debug, Default)]
+struct SystemAlarm {
+    rung: Mutex<bool>,
+    bell: Condvar,
+}
+
+impl Alarm for SystemAlarm {
+    fn wait(&self, until: Option<Duration>) {
+        let mut rung = self.rung.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if std::mem::take(&mut *rung) {
+                return;
+            }
+            let left = until.map(|until| until.saturating_sub(SystemClock.steady()));
+            rung = match left {
+                None => self.bell.wait(rung).unwrap_or_else(PoisonError::into_inner),
+                Some(left) if left <= SPUN => break,
+                Some(left) => {
+                    let waited = self.bell.wait_timeout(rung, left.saturating_sub(SPUN));
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+
+        drop(rung);
+        while until.is_some_and(|until| SystemClock.steady() < until) {
+            std::hint::spin_loop();
+        }
+    }
+
+    fn ring(&self) {
+        *self.rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.bell.notify_one();
+    }
 }
 
 /// A clock that stands until it is told to move. Cheap to clone; clones share the time.
@@ -64,6 +124,7 @@ impl Clock for SystemClock {
 pub struct ManualClock {
     time: Arc<Mutex<ManualTime>>,
     moved: Arc<Notify>,
+    bell: Arc<Condvar>,
 }
 
 #[derive(Debug)]
@@ -77,7 +138,7 @@ impl ManualClock {
     #[must_use]
     pub fn at(wall: Timestamp) -> Self {
         let time = ManualTime { wall, steady: Duration::from_secs(1) };
-        Self { time: Arc::new(Mutex::new(time)), moved: Arc::new(Notify::new()) }
+        Self { time: Arc::new(Mutex::new(time)), moved: Arc::default(), bell: Arc::default() }
     }
 
     /// Moves both faces forward and wakes who slept long enough.
@@ -87,6 +148,7 @@ impl ManualClock {
         time.steady += length;
         drop(time);
         self.moved.notify_waiters();
+        self.bell.notify_all();
     }
 
     /// Sets the wall alone, forward or back, as an operator or a time server might.
@@ -120,5 +182,71 @@ impl Clock for ManualClock {
             }
             moved.await;
         }
+    }
+
+    fn alarm(&self) -> Arc<dyn Alarm> {
+        Arc::new(ManualAlarm { clock: self.clone(), rung: AtomicBool::new(false) })
+    }
+}
+
+#[derive(Debug)]
+struct ManualAlarm {
+    clock: ManualClock,
+    rung: AtomicBool,
+}
+
+impl Alarm for ManualAlarm {
+    fn wait(&self, until: Option<Duration>) {
+        let mut time = self.clock.time();
+        while !self.rung.swap(false, Ordering::SeqCst) {
+            if until.is_some_and(|until| until <= time.steady) {
+                return;
+            }
+            time = self.clock.bell.wait(time).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn ring(&self) {
+        self.rung.store(true, Ordering::SeqCst);
+        let _time_is_held_so_that_no_ring_is_missed = self.clock.time();
+        self.clock.bell.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alarm_of_the_machine_is_never_early() {
+        let alarm = SystemClock.alarm();
+        let until = SystemClock.steady() + Duration::from_millis(5);
+
+        alarm.wait(Some(until));
+
+        assert!(SystemClock.steady() >= until);
+    }
+
+    #[test]
+    fn a_ring_before_the_wait_is_not_lost() {
+        let manual = ManualClock::at(Timestamp::EPOCH);
+        for alarm in [SystemClock.alarm(), manual.alarm()] {
+            alarm.ring();
+            alarm.wait(None);
+        }
+    }
+
+    #[test]
+    fn an_alarm_of_a_manual_clock_goes_off_when_time_was_moved() {
+        let clock = ManualClock::at(Timestamp::EPOCH);
+        let alarm = clock.alarm();
+        let until = clock.steady() + Duration::from_secs(1);
+
+        let waiting = std::thread::spawn(move || alarm.wait(Some(until)));
+        clock.advance(Duration::from_millis(999));
+        assert!(!waiting.is_finished());
+        clock.advance(Duration::from_millis(1));
+
+        assert!(waiting.join().is_ok());
     }
 }
