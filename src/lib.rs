@@ -5,6 +5,8 @@ pub mod config;
 pub mod domain;
 pub mod events;
 pub mod handlers;
+pub mod scheduler;
 pub mod store;
 
 pub use handlers::TaskError;
+pub use scheduler::Scheduler;

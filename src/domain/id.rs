@@ -170,7 +170,7 @@ text_id! {
     Namespace, check_name
 }
 
-/// Ids that this crate makes: UUIDv7, 32 hex digits, so ids made later sort later.
+/// Ids that this crate makes: `UUIDv7`, 32 hex digits, so ids made later sort later.
 macro_rules! generated {
     ($($name:ident),+) => {$(
         impl $name {

@@ -134,6 +134,12 @@ impl Task {
         self
     }
 
+    /// The identity that was chosen, if one was and it can be used.
+    #[must_use]
+    pub fn chosen_id(&self) -> Option<&TaskId> {
+        self.id.as_ref()
+    }
+
     /// Makes the task due at `at`; for cron, at the first match at or after it.
     pub fn run_at(mut self, at: Timestamp) -> Self {
         self.run_at = Some(at);
@@ -348,7 +354,7 @@ impl Task {
         let unnamed = !self.faults.iter().any(|fault| fault.field == "interval");
         match self.run_type {
             Some(RunType::Once) if recurs => {
-                self.fault("run_type", "once takes neither interval nor cron")
+                self.fault("run_type", "once takes neither interval nor cron");
             }
             Some(RunType::Recurring) if !recurs && unnamed => {
                 self.fault("run_type", "recurring needs an interval or a cron expression");

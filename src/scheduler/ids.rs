@@ -1,0 +1,39 @@
+//! Fresh ids from one generator.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use rand::Rng;
+use rand::rngs::StdRng;
+
+use crate::domain::id::RequestId;
+use crate::domain::id::TaskId;
+use crate::domain::time::Timestamp;
+
+/// Draws ids; one generator for all clones of a scheduler.
+#[derive(Debug)]
+pub(super) struct Ids(Mutex<StdRng>);
+
+impl Ids {
+    pub(super) fn new(rng: StdRng) -> Self {
+        Self(Mutex::new(rng))
+    }
+
+    pub(super) fn request(&self, wall: Timestamp) -> RequestId {
+        RequestId::generate(unix_ms(wall), self.entropy())
+    }
+
+    pub(super) fn task(&self, wall: Timestamp) -> TaskId {
+        TaskId::generate(unix_ms(wall), self.entropy())
+    }
+
+    fn entropy(&self) -> [u8; 10] {
+        let mut entropy = [0; 10];
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).fill_bytes(&mut entropy);
+        entropy
+    }
+}
+
+fn unix_ms(wall: Timestamp) -> u64 {
+    u64::try_from(wall.as_us() / 1000).unwrap_or(0)
+}

@@ -1,0 +1,340 @@
+//! The library's front door: add tasks, look at them, change them.
+//!
+//! A [`Scheduler`] runs nothing; it puts tasks into a store and steers them there. Any number of
+//! schedulers may use one store at once, in any number of processes.
+//!
+//! # Batches
+//!
+//! A batch holds 1 to 1,000 tasks whose arguments, labels and names have at most 8 MiB together. It
+//! is one atomic step: all of its tasks are stored, or none. If anything is wrong, [`Error::Invalid`]
+//! names every fault with the position of its task and the name of its field.
+//!
+//! # When the store is away
+//!
+//! Adding is repeated with the same request id, [`ADD_TRIES`] times in all, and finds its own work
+//! done if only the reply was lost. Every other call gives [`Error::Store`] at once; all of them may
+//! be repeated without harm.
+
+mod batch;
+mod changes;
+mod error;
+mod ids;
+mod selection;
+mod wait;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+
+use crate::clock::Clock;
+use crate::clock::SystemClock;
+use crate::domain::draft::Draft;
+use crate::domain::draft::Task;
+use crate::domain::id::GroupId;
+use crate::domain::id::QueueName;
+use crate::domain::id::TaskId;
+use crate::domain::json::KWARGS_BYTES_MAX;
+use crate::domain::task::TaskRecord;
+use crate::domain::time::Timestamp;
+use crate::store;
+use crate::store::Add;
+use crate::store::AddOutcome;
+use crate::store::Cluster;
+use crate::store::Existing;
+use crate::store::Fetch;
+use crate::store::Filter;
+use crate::store::Gate;
+use crate::store::Leader;
+use crate::store::List;
+use crate::store::PAGE_MAX;
+use crate::store::Page;
+use crate::store::Resign;
+use crate::store::Stats;
+use crate::store::Store;
+
+pub use error::Error;
+pub use error::IndexedFault;
+pub use error::Result;
+pub use selection::Selection;
+
+/// Most bytes of a batch: 8 MiB.
+pub const BATCH_BYTES_MAX: usize = 8 << 20;
+
+/// How often an add is sent while the store is out of reach, the first time included.
+pub const ADD_TRIES: u32 = 3;
+
+/// Wait before an add is sent again; it doubles.
+const ADD_AGAIN_AFTER: Duration = Duration::from_millis(100);
+
+/// Adds, finds and changes tasks. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Scheduler {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    ids: Arc<ids::Ids>,
+    kwargs_bytes_max: usize,
+}
+
+/// What became of one task of an add.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Added {
+    /// The task; for a duplicate the live one that holds the unique key.
+    pub task_id: TaskId,
+    /// What happened.
+    pub outcome: Outcome,
+}
+
+/// How a task was met by the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is new.
+    Created,
+    /// It took the place of one with the same id.
+    Replaced,
+    /// One with the same id was kept.
+    Kept,
+    /// A live task has its unique key; nothing was added for it (S2).
+    Duplicate,
+}
+
+impl Outcome {
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Replaced => "replaced",
+            Self::Kept => "kept",
+            Self::Duplicate => "duplicate",
+        }
+    }
+}
+
+impl Scheduler {
+    /// A scheduler on `store`, with ids drawn from the system's random numbers.
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self::with(store, Arc::new(SystemClock), rand::make_rng())
+    }
+
+    /// The same with a clock and a generator of the caller's, for tests that own time and chance.
+    ///
+    /// The clock times waiting and repeats and orders fresh ids; the store's clock decides the rest.
+    pub fn with(store: Arc<dyn Store>, clock: Arc<dyn Clock>, rng: StdRng) -> Self {
+        let ids = Arc::new(ids::Ids::new(rng));
+        Self { store, clock, ids, kwargs_bytes_max: KWARGS_BYTES_MAX }
+    }
+
+    /// Takes arguments of at most this many bytes: up to 1 MiB, which is the default.
+    #[must_use]
+    pub fn kwargs_bytes_max(mut self, bytes: usize) -> Self {
+        self.kwargs_bytes_max = bytes.min(KWARGS_BYTES_MAX);
+        self
+    }
+
+    /// Adds one task; one with the same id is replaced.
+    ///
+    /// Cost: one round trip, and one more for a cron task without `run_at`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] with every fault, or [`Error::Store`] after [`ADD_TRIES`] tries.
+    pub async fn add(&self, task: Task) -> Result<Added> {
+        let mut added = self.add_all([task], Existing::Replace).await?;
+        Ok(added.pop().expect("a store answers each task of an add"))
+    }
+
+    /// Adds 1 to 1,000 tasks in one atomic step and answers each, in order.
+    ///
+    /// A task whose id exists is replaced or kept, as `existing` says. The same id twice is a fault.
+    ///
+    /// Cost: one round trip, and one more if there is a cron task without `run_at`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] with every fault, or [`Error::Store`] after [`ADD_TRIES`] tries. In the
+    /// first case nothing was stored; in the second the last try may have had its effect.
+    pub async fn add_all(
+        &self,
+        tasks: impl IntoIterator<Item = Task>,
+        existing: Existing,
+    ) -> Result<Vec<Added>> {
+        let drafts = batch::check(tasks.into_iter().collect(), self.kwargs_bytes_max)?;
+        let now = if drafts.iter().any(Draft::needs_now) {
+            self.persist(|| self.store.now()).await?
+        } else {
+            Timestamp::EPOCH
+        };
+
+        let mut errors = Vec::new();
+        let mut tasks = Vec::with_capacity(drafts.len());
+        for (index, draft) in drafts.into_iter().enumerate() {
+            match draft.plan(self.ids.task(self.clock.wall()), now) {
+                Ok(task) => tasks.push(task),
+                Err(fault) => errors.extend(batch::indexed(index, vec![fault])),
+            }
+        }
+        if !errors.is_empty() {
+            return Err(Error::Invalid { errors });
+        }
+        batch::check_bytes(&tasks)?;
+
+        let add = Add { request: self.ids.request(self.clock.wall()), tasks, existing };
+        let reply = self.persist(|| self.store.add(&add)).await?;
+        Ok(add
+            .tasks
+            .iter()
+            .zip(reply.outcomes)
+            .map(|(task, outcome)| told(&task.id, outcome))
+            .collect())
+    }
+
+    /// Calls until the store answers, [`ADD_TRIES`] times at most.
+    async fn persist<T, F>(&self, call: impl Fn() -> F) -> store::Result<T>
+    where
+        F: Future<Output = store::Result<T>>,
+    {
+        let mut wait = ADD_AGAIN_AFTER;
+        for _ in 1..ADD_TRIES {
+            match call().await {
+                Err(store::Error::Unavailable { .. }) => self.clock.sleep(wait).await,
+                answer => return answer,
+            }
+            wait *= 2;
+        }
+        call().await
+    }
+
+    /// The task with this id, if there is one.
+    ///
+    /// Cost: one round trip.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`].
+    pub async fn find(&self, id: &TaskId) -> Result<Option<TaskRecord>> {
+        Ok(self.fetch(std::slice::from_ref(id)).await?.pop().flatten())
+    }
+
+    /// The tasks with these ids, at most 1,000, in order; `None` where there is none.
+    ///
+    /// Cost: one round trip.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if there are none or too many ids, or [`Error::Store`].
+    pub async fn fetch(&self, ids: &[TaskId]) -> Result<Vec<Option<TaskRecord>>> {
+        batch::check_count("task_id", ids.len())?;
+        Ok(self.store.fetch(&Fetch { ids: ids.to_vec(), watch: None }).await?)
+    }
+
+    /// All tasks of a group, in no particular order.
+    ///
+    /// Cost: one or two round trips per thousand tasks.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`], also if a record of the group cannot be read.
+    pub async fn fetch_group(&self, group: &GroupId) -> Result<Vec<TaskRecord>> {
+        let filter = Filter { group: Some(group.clone()), ..Filter::default() };
+        let mut list = List { filter, limit: PAGE_MAX, cursor: None };
+        let mut found = Vec::new();
+        let mut seen = std::collections::HashSet::new();
+        loop {
+            let page = self.list(&list).await?;
+            if let Some(id) = page.corrupt.first() {
+                let problem = "it is left out of listings".into();
+                return Err(store::Error::Corrupt { id: id.clone(), problem }.into());
+            }
+            found.extend(page.tasks.into_iter().filter(|task| seen.insert(task.id.clone())));
+            match page.next {
+                Some(cursor) => list.cursor = Some(cursor),
+                None => return Ok(found),
+            }
+        }
+    }
+
+    /// One page of the tasks that match a filter, in no particular order.
+    ///
+    /// A task that is there throughout appears at least once over all pages; a page may be short or
+    /// empty until [`Page::next`] is `None`. Records that cannot be read are named in
+    /// [`Page::corrupt`].
+    ///
+    /// Cost: one or two round trips.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if the limit is not from 1 to 1,000, or [`Error::Store`].
+    pub async fn list(&self, list: &List) -> Result<Page> {
+        if !(1..=PAGE_MAX).contains(&list.limit) {
+            return Err(Error::refused("limit", format!("must be from 1 to {PAGE_MAX}")));
+        }
+        Ok(self.store.list(list).await?)
+    }
+
+    /// Depths of all queues, and the earliest `run_at` of a task that may run.
+    ///
+    /// Cost: one round trip; grows with the number of queues, not of tasks.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`].
+    pub async fn stats(&self) -> Result<Stats> {
+        Ok(self.store.stats().await?)
+    }
+
+    /// Earliest `run_at` of a task that is neither paused nor running, if there is one.
+    ///
+    /// Cost: one round trip.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`].
+    pub async fn next_wakeup(&self) -> Result<Option<Timestamp>> {
+        Ok(self.stats().await?.next_run_at)
+    }
+
+    /// Opens or pauses a queue; from a paused one nothing is claimed. It need not have tasks yet.
+    ///
+    /// Cost: one round trip.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`].
+    pub async fn set_queue(&self, queue: &QueueName, gate: Gate) -> Result<()> {
+        Ok(self.store.set_queue(queue, gate).await?)
+    }
+
+    /// The nodes that are there, and who leads.
+    ///
+    /// Cost: one round trip.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`].
+    pub async fn cluster(&self) -> Result<Cluster> {
+        Ok(self.store.cluster().await?)
+    }
+
+    /// Ends the present leader's term and says whose it was; another node leads then.
+    ///
+    /// Cost: one round trip.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`].
+    pub async fn resign_leader(&self) -> Result<Option<Leader>> {
+        Ok(self.store.resign(&Resign { process: None }).await?)
+    }
+}
+
+fn told(id: &TaskId, outcome: AddOutcome) -> Added {
+    let (task_id, outcome) = match outcome {
+        AddOutcome::Created => (id.clone(), Outcome::Created),
+        AddOutcome::Replaced => (id.clone(), Outcome::Replaced),
+        AddOutcome::Kept => (id.clone(), Outcome::Kept),
+        AddOutcome::Duplicate(holder) => (holder, Outcome::Duplicate),
+    };
+    Added { task_id, outcome }
+}
