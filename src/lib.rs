@@ -5,6 +5,8 @@ pub mod config;
 pub mod domain;
 pub mod events;
 pub mod handlers;
+#[cfg(feature = "server")]
+pub mod http;
 pub mod scheduler;
 pub mod store;
 

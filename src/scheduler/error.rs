@@ -33,11 +33,17 @@ pub struct IndexedFault {
     pub fault: Fault,
 }
 
+impl IndexedFault {
+    /// A fault of the request as a whole.
+    pub(crate) fn whole(field: &str, message: impl fmt::Display) -> Self {
+        Self { index: None, fault: Fault::new(field, message) }
+    }
+}
+
 impl Error {
     /// The request as a whole is refused because of `field`.
     pub(crate) fn refused(field: &str, message: impl fmt::Display) -> Self {
-        let fault = IndexedFault { index: None, fault: Fault::new(field, message) };
-        Self::Invalid { errors: vec![fault] }
+        Self::Invalid { errors: vec![IndexedFault::whole(field, message)] }
     }
 
     /// Whether the same call may succeed later.

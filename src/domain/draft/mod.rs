@@ -288,6 +288,12 @@ impl Task {
         self
     }
 
+    /// What is known to be wrong before [`Task::check`] looks at the fields together.
+    #[must_use]
+    pub fn faults(&self) -> &[Fault] {
+        &self.faults
+    }
+
     /// Records that `field` was given something that cannot be used.
     pub fn fault(&mut self, field: &str, message: impl fmt::Display) {
         self.faults.push(Fault::new(field, message));

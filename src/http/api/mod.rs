@@ -1,0 +1,7 @@
+//! One module per kind of thing that can be asked for.
+
+pub(super) mod cluster;
+pub(super) mod probes;
+mod query;
+pub(super) mod queues;
+pub(super) mod tasks;

@@ -1,0 +1,51 @@
+//! Queues: how deep they are, and whether they are open.
+
+use axum::Json;
+use axum::extract::Path;
+use axum::extract::State;
+use axum::extract::rejection::PathRejection;
+
+use crate::domain::id::QueueName;
+use crate::http::Api;
+use crate::http::problem::Answer;
+use crate::http::problem::Kind;
+use crate::http::problem::Problem;
+use crate::http::wire::queue::GateView;
+use crate::http::wire::queue::NextWakeup;
+use crate::http::wire::queue::Queues;
+use crate::scheduler::IndexedFault;
+use crate::store::Gate;
+
+pub(in crate::http) async fn list(State(api): State<Api>) -> Answer<Json<Queues>> {
+    Ok(Json(Queues::of(api.scheduler.stats().await?)))
+}
+
+pub(in crate::http) async fn next_wakeup(State(api): State<Api>) -> Answer<Json<NextWakeup>> {
+    Ok(Json(NextWakeup { run_at: api.scheduler.next_wakeup().await? }))
+}
+
+pub(in crate::http) async fn pause(
+    State(api): State<Api>,
+    queue: Result<Path<String>, PathRejection>,
+) -> Answer<Json<GateView>> {
+    set(&api, queue, Gate::Paused).await
+}
+
+pub(in crate::http) async fn resume(
+    State(api): State<Api>,
+    queue: Result<Path<String>, PathRejection>,
+) -> Answer<Json<GateView>> {
+    set(&api, queue, Gate::Open).await
+}
+
+async fn set(
+    api: &Api,
+    queue: Result<Path<String>, PathRejection>,
+    gate: Gate,
+) -> Answer<Json<GateView>> {
+    let Path(text) = queue.map_err(|_| Problem::new(Kind::NotFound, "no such queue"))?;
+    let queue = QueueName::parse(&text)
+        .map_err(|error| Problem::invalid(vec![IndexedFault::whole("queue", error)]))?;
+    api.scheduler.set_queue(&queue, gate).await?;
+    Ok(Json(GateView { queue, paused: gate == Gate::Paused }))
+}

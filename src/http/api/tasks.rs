@@ -1,0 +1,141 @@
+//! Tasks: add, find, list, change.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::Path;
+use axum::extract::State;
+use axum::extract::rejection::PathRejection;
+use axum::http::StatusCode;
+
+use crate::domain::id::TaskId;
+use crate::domain::state::TaskState;
+use crate::domain::task::TaskRecord;
+use crate::domain::time::parse_duration;
+use crate::http::Api;
+use crate::http::WAIT_MAX;
+use crate::http::body::BodyText;
+use crate::http::problem::Answer;
+use crate::http::problem::Kind;
+use crate::http::problem::Problem;
+use crate::http::wire::added::AddedTasks;
+use crate::http::wire::batch;
+use crate::http::wire::change;
+use crate::http::wire::change::ChangedView;
+use crate::http::wire::change::Wanted;
+use crate::http::wire::change::When;
+use crate::http::wire::task::Listed;
+use crate::http::wire::task::TaskView;
+use crate::store::Changed;
+use crate::store::Filter;
+use crate::store::List;
+
+use super::query::Queried;
+
+/// Tasks of a page unless asked otherwise.
+const LIMIT: usize = 100;
+
+pub(in crate::http) async fn add(
+    State(api): State<Api>,
+    BodyText(text): BodyText,
+) -> Answer<(StatusCode, Json<AddedTasks>)> {
+    let batch = batch::read(&text)?;
+    let added = api.scheduler.add_all(batch.tasks, batch.existing).await?;
+    Ok((StatusCode::CREATED, Json(AddedTasks::of(added))))
+}
+
+pub(in crate::http) async fn find(
+    State(api): State<Api>,
+    id: Result<Path<String>, PathRejection>,
+    mut query: Queried,
+) -> Answer<Json<TaskView>> {
+    let wait = query.read("wait", wait_length)?;
+    query.end()?;
+    let unknown = || Problem::new(Kind::NotFound, "no such task");
+    let id = id.ok().and_then(|Path(text)| TaskId::parse(&text).ok()).ok_or_else(unknown)?;
+
+    let found = match wait {
+        Some(length) => tokio::select! {
+            ended = api.scheduler.wait(&id, length) => ended?,
+            () = api.closing.cancelled() => api.scheduler.find(&id).await?,
+        },
+        None => api.scheduler.find(&id).await?,
+    };
+    found.map(|task| Json(TaskView::of(task))).ok_or_else(unknown)
+}
+
+pub(in crate::http) async fn list(
+    State(api): State<Api>,
+    mut query: Queried,
+) -> Answer<Json<Listed>> {
+    let ids: Vec<TaskId> = query.all("task_id")?;
+    let filter = Filter {
+        group: query.one("group_id")?,
+        queue: query.one("queue")?,
+        state: query.read("state", state)?,
+        callback: query.one("callback")?,
+    };
+    let limit = query.read("limit", limit)?.unwrap_or(LIMIT);
+    let cursor = query.one("cursor")?;
+    query.end()?;
+
+    if ids.is_empty() {
+        let page = api.scheduler.list(&List { filter, limit, cursor }).await?;
+        return Ok(Json(Listed::of(page)));
+    }
+    let found = api.scheduler.fetch(&ids).await?;
+    let matching = found.into_iter().flatten().filter(|task| matches(&filter, task));
+    Ok(Json(Listed::all(matching)))
+}
+
+pub(in crate::http) async fn change(
+    State(api): State<Api>,
+    action: Result<Path<String>, PathRejection>,
+    BodyText(text): BodyText,
+) -> Answer<Json<ChangedView>> {
+    let scheduler = &api.scheduler;
+    let changed = match action.as_ref().map(|Path(action)| action.as_str()) {
+        Ok("pause") => scheduler.pause(change::target(&text)?).await?,
+        Ok("resume") => scheduler.resume(change::target(&text)?).await?,
+        Ok("cancel") => scheduler.cancel(change::selection(&text)?).await?,
+        Ok("retry") => scheduler.retry(change::selection(&text)?).await?,
+        Ok("remove") => remove(&api, &text).await?,
+        Ok("reschedule") => match change::reschedule(&text)? {
+            When::Each(times) => scheduler.reschedule_each(times).await?,
+            When::Together(target, moment) => scheduler.reschedule(target, moment).await?,
+        },
+        _ => return Err(Problem::new(Kind::NotFound, "no such change of tasks")),
+    };
+    Ok(Json(ChangedView::of(changed)))
+}
+
+async fn remove(api: &Api, text: &str) -> Answer<Changed> {
+    Ok(match change::removal(text)? {
+        Wanted::All => api.scheduler.remove_all().await?,
+        Wanted::Some(selection) => api.scheduler.remove(selection).await?,
+    })
+}
+
+fn matches(filter: &Filter, task: &TaskRecord) -> bool {
+    let spec = &task.spec;
+    filter.group.as_ref().is_none_or(|group| spec.group_id.as_ref() == Some(group))
+        && filter.queue.as_ref().is_none_or(|queue| spec.queue == *queue)
+        && filter.state.is_none_or(|state| task.state == state)
+        && filter.callback.as_ref().is_none_or(|callback| spec.callback == *callback)
+}
+
+fn state(text: &str) -> Result<TaskState, String> {
+    TaskState::parse(text).ok_or_else(|| change::unknown_state(text))
+}
+
+fn limit(text: &str) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|limit| (1..=1000).contains(limit))
+        .ok_or("must be from 1 to 1000".into())
+}
+
+fn wait_length(text: &str) -> Result<Duration, String> {
+    let length = parse_duration(text).map_err(|error| error.to_string())?;
+    if length > WAIT_MAX { Err("at most 10m are taken".into()) } else { Ok(length) }
+}

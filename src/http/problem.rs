@@ -1,0 +1,188 @@
+//! Problem documents (RFC 9457): what went wrong, for programs and for people.
+
+use axum::Json;
+use axum::http::HeaderValue;
+use axum::http::StatusCode;
+use axum::http::header;
+use axum::response::IntoResponse;
+use axum::response::Response;
+use serde::Serialize;
+use tracing::error;
+use tracing::warn;
+
+use crate::scheduler;
+use crate::scheduler::IndexedFault;
+use crate::store;
+
+/// Seconds after which a request that met an absent store may be repeated.
+const RETRY_AFTER_SECONDS: &str = "1";
+
+/// What went wrong, by the name that programs may rely on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    NotJson,
+    BadQuery,
+    Forbidden,
+    NotFound,
+    MethodNotAllowed,
+    BodyTooSlow,
+    Conflict,
+    TooLarge,
+    Invalid,
+    Internal,
+    StoreAway,
+    StoreFull,
+    StoreUnusable,
+    NotReady,
+}
+
+impl Kind {
+    /// Status, stable name and title.
+    fn facts(self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            Self::NotJson => {
+                (StatusCode::BAD_REQUEST, "/problems/not-json", "the body is not JSON")
+            }
+            Self::BadQuery => {
+                (StatusCode::BAD_REQUEST, "/problems/bad-query", "the query cannot be used")
+            }
+            Self::Forbidden => {
+                (StatusCode::FORBIDDEN, "/problems/forbidden", "the request is refused")
+            }
+            Self::NotFound => {
+                (StatusCode::NOT_FOUND, "/problems/not-found", "there is nothing here")
+            }
+            Self::MethodNotAllowed => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "/problems/method-not-allowed",
+                "the path has no such method",
+            ),
+            Self::BodyTooSlow => {
+                (StatusCode::REQUEST_TIMEOUT, "/problems/body-too-slow", "the body came too slowly")
+            }
+            Self::Conflict => {
+                (StatusCode::CONFLICT, "/problems/conflict", "the state does not allow it")
+            }
+            Self::TooLarge => {
+                (StatusCode::PAYLOAD_TOO_LARGE, "/problems/too-large", "the body is too large")
+            }
+            Self::Invalid => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "/problems/invalid", "the request is invalid")
+            }
+            Self::Internal => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "/problems/internal", "the server is at fault")
+            }
+            Self::StoreAway => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "/problems/store-away",
+                "the store is out of reach",
+            ),
+            Self::StoreFull => {
+                (StatusCode::SERVICE_UNAVAILABLE, "/problems/store-full", "the store is full")
+            }
+            Self::StoreUnusable => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "/problems/store-unusable",
+                "the store cannot be used",
+            ),
+            Self::NotReady => {
+                (StatusCode::SERVICE_UNAVAILABLE, "/problems/not-ready", "the node takes no work")
+            }
+        }
+    }
+}
+
+/// An answer that is an error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Problem {
+    kind: Kind,
+    detail: String,
+    errors: Vec<IndexedFault>,
+}
+
+/// An answer, or the problem that stands in its place.
+pub(super) type Answer<T> = Result<T, Problem>;
+
+impl Problem {
+    pub(super) fn new(kind: Kind, detail: impl Into<String>) -> Self {
+        Self { kind, detail: detail.into(), errors: Vec::new() }
+    }
+
+    pub(super) fn invalid(errors: Vec<IndexedFault>) -> Self {
+        let detail = match errors.as_slice() {
+            [fault] => fault.to_string(),
+            faults => format!("{} faults", faults.len()),
+        };
+        Self { kind: Kind::Invalid, detail, errors }
+    }
+}
+
+impl From<scheduler::Error> for Problem {
+    fn from(error: scheduler::Error) -> Self {
+        match error {
+            scheduler::Error::Invalid { errors } => Self::invalid(errors),
+            scheduler::Error::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<store::Error> for Problem {
+    fn from(error: store::Error) -> Self {
+        let kind = match &error {
+            store::Error::Unavailable { .. } => Kind::StoreAway,
+            store::Error::Full { .. } => Kind::StoreFull,
+            store::Error::Unusable { .. } | store::Error::Schema { .. } => Kind::StoreUnusable,
+            store::Error::Corrupt { .. } => Kind::Internal,
+        };
+        let shown = &error as &dyn std::error::Error;
+        if kind == Kind::Internal {
+            error!(error = shown, "a record cannot be read");
+        } else {
+            warn!(error = shown, "the store gave no answer");
+        }
+        Self::new(kind, error.to_string())
+    }
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    r#type: &'a str,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FaultView<'a>>,
+}
+
+#[derive(Serialize)]
+struct FaultView<'a> {
+    index: Option<usize>,
+    field: &'a str,
+    message: &'a str,
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let (status, name, title) = self.kind.facts();
+        let errors = self.errors.iter().map(|error| FaultView {
+            index: error.index,
+            field: &error.fault.field,
+            message: &error.fault.message,
+        });
+        let document = Document {
+            r#type: name,
+            title,
+            status: status.as_u16(),
+            detail: &self.detail,
+            errors: errors.collect(),
+        };
+
+        let mut response = (status, Json(document)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if matches!(self.kind, Kind::StoreAway | Kind::StoreFull) {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+        }
+        response
+    }
+}

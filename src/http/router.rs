@@ -1,0 +1,42 @@
+//! Which path and method leads where.
+
+use axum::Router;
+use axum::middleware;
+use axum::routing::get;
+use axum::routing::post;
+
+use super::Api;
+use super::api::cluster;
+use super::api::probes;
+use super::api::queues;
+use super::api::tasks;
+use super::guard;
+use super::problem::Kind;
+use super::problem::Problem;
+
+/// All routes of the API.
+///
+/// Changes share a path with single tasks, because a task may well be called `pause`.
+pub fn router(api: Api) -> Router {
+    Router::new()
+        .route("/v1/tasks", get(tasks::list).post(tasks::add))
+        .route("/v1/tasks/{id}", get(tasks::find).post(tasks::change))
+        .route("/v1/next-wakeup", get(queues::next_wakeup))
+        .route("/v1/queues", get(queues::list))
+        .route("/v1/queues/{queue}/pause", post(queues::pause))
+        .route("/v1/queues/{queue}/resume", post(queues::resume))
+        .route("/v1/nodes", get(cluster::nodes))
+        .route("/v1/leader", get(cluster::leader))
+        .route("/v1/leader/resign", post(cluster::resign))
+        .route("/healthz", get(probes::healthz))
+        .route("/readyz", get(probes::readyz))
+        .fallback(|| async { Problem::new(Kind::NotFound, "no such path") })
+        .method_not_allowed_fallback(|| async {
+            Problem::new(Kind::MethodNotAllowed, "see the Allow header")
+        })
+        .layer(middleware::from_fn_with_state(api.clone(), guard::timed))
+        .layer(middleware::from_fn(guard::admitted))
+        .layer(middleware::from_fn(guard::caught))
+        .layer(middleware::from_fn(guard::traced))
+        .with_state(api)
+}
