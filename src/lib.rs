@@ -7,8 +7,10 @@ pub mod events;
 pub mod handlers;
 #[cfg(feature = "server")]
 pub mod http;
+pub mod node;
 pub mod scheduler;
 pub mod store;
 
 pub use handlers::TaskError;
+pub use node::Node;
 pub use scheduler::Scheduler;

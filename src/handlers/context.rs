@@ -122,6 +122,12 @@ impl Stopper {
         }
     }
 
+    /// Tells the run to stop, and to end at once.
+    pub fn abort(&self, cause: StopCause) {
+        self.stop(cause);
+        self.urgent.cancel();
+    }
+
     /// Why the run is to stop, if it is.
     #[must_use]
     pub fn cause(&self) -> Option<StopCause> {

@@ -17,6 +17,7 @@ use crate::domain::json::Json;
 pub use context::Context;
 pub use context::StopCause;
 pub use context::Stopper;
+pub(crate) use error::Kind as TaskErrorKind;
 pub use error::TaskError;
 pub use registry::Handlers;
 pub use typed::typed;

@@ -1,0 +1,121 @@
+//! Hands verdicts to the store.
+//!
+//! Verdicts gather while earlier ones are on their way, so an idle node adds no wait and a busy one
+//! sends large batches. A batch is repeated, as it is, until the store answers, however long that
+//! takes; the keeper renews its leases meanwhile.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::mpsc;
+use tracing::debug;
+
+use crate::domain::state::TaskState;
+use crate::domain::state::Verdict;
+use crate::events::Event;
+use crate::store::AckItem;
+use crate::store::Acked;
+use crate::store::BATCH_MAX;
+
+use super::core::Core;
+use super::outage::Outage;
+use super::run::Run;
+
+/// Most verdicts that wait to be sent. When they are that many, runs that end hold their slots.
+pub(super) const VERDICTS_WAITING_MAX: usize = 4 * BATCH_MAX;
+
+/// Most batches that are on their way at once: while one is applied, the next is read.
+const ACKS_IN_FLIGHT_MAX: usize = 2;
+
+/// A verdict on its way to the store.
+#[derive(Debug)]
+pub(super) struct Decided {
+    pub(super) item: AckItem,
+    pub(super) run: Arc<Run>,
+    /// From the handler's start to its end.
+    pub(super) took: Duration,
+}
+
+/// The loop that sends verdicts.
+#[derive(Debug)]
+pub(super) struct Acker {
+    core: Arc<Core>,
+    verdicts: mpsc::Receiver<Decided>,
+}
+
+impl Acker {
+    pub(super) fn new(core: Arc<Core>, verdicts: mpsc::Receiver<Decided>) -> Self {
+        Self { core, verdicts }
+    }
+
+    /// Sends verdicts until all senders are gone and all is answered.
+    pub(super) async fn run(mut self) {
+        let mut in_flight = FuturesUnordered::new();
+        let mut batch = Vec::with_capacity(BATCH_MAX);
+        let mut is_open = true;
+        while is_open || !in_flight.is_empty() {
+            tokio::select! {
+                Some(()) = in_flight.next() => {}
+                count = self.verdicts.recv_many(&mut batch, BATCH_MAX),
+                    if is_open && in_flight.len() < ACKS_IN_FLIGHT_MAX =>
+                {
+                    is_open = count > 0;
+                    if is_open {
+                        in_flight.push(send(Arc::clone(&self.core), std::mem::take(&mut batch)));
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn send(core: Arc<Core>, batch: Vec<Decided>) {
+    let (mut items, mut runs) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
+    let mut lengths = Vec::with_capacity(batch.len());
+    for decided in batch {
+        items.push(decided.item);
+        runs.push(decided.run);
+        lengths.push(decided.took);
+    }
+
+    let mut outage = Outage::new("ack");
+    let acked = loop {
+        match core.store.ack(&items).await {
+            Ok(acked) => break acked,
+            Err(error) => outage.wait(&core, &error).await,
+        }
+    };
+
+    outage.over();
+    debug_assert_eq!(acked.len(), items.len(), "a store answers each item");
+    core.claims.acked(&runs);
+    debug!(count = items.len(), "verdicts were sent");
+    if core.events.has_listeners() {
+        tell(&core, &items, &runs, (&acked, &lengths));
+    }
+}
+
+fn tell(core: &Core, items: &[AckItem], runs: &[Arc<Run>], ends: (&[Acked], &[Duration])) {
+    for (((item, run), acked), took) in items.iter().zip(runs).zip(ends.0).zip(ends.1) {
+        let run = run.name(&core.config.name);
+        core.events.tell(match acked {
+            Acked::Stale => Event::Stale { run },
+            Acked::Done => {
+                let (state, error) = told(&item.verdict, run.attempt);
+                Event::Ended { run, state, error, took: *took }
+            }
+        });
+    }
+}
+
+/// The state that a verdict leads to, and the error of this very attempt.
+fn told(verdict: &Verdict, attempt: u32) -> (TaskState, Option<String>) {
+    let (state, errors) = match verdict {
+        Verdict::End { state, errors, .. } => (*state, errors),
+        Verdict::Again { errors, .. } => (TaskState::Scheduled, errors),
+    };
+    let error = errors.last().filter(|error| error.attempt == attempt);
+    (state, error.map(|error| error.message.clone()))
+}

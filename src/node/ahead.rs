@@ -1,0 +1,150 @@
+//! Tasks that were claimed a little ahead of their `run_at`.
+//!
+//! They wait in a heap for one precise alarm on a thread of its own, so that neither the round trip
+//! of the claim nor a coarse timer shows as lag. The alarm only ever compares `run_at` with the
+//! store's clock as this node knows it, which is never early (T8).
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::io;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::thread;
+use std::thread::JoinHandle;
+
+use crate::clock::Alarm;
+use crate::domain::time::Timestamp;
+
+use super::core::Core;
+use super::run::Run;
+use super::runner::Runner;
+
+/// Tasks that wait for their `run_at`. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct Ahead {
+    heap: Arc<Mutex<Heap>>,
+    alarm: Arc<dyn Alarm>,
+}
+
+#[derive(Debug, Default)]
+struct Heap {
+    waiting: BinaryHeap<Reverse<Waiting>>,
+    order: u64,
+    is_closed: bool,
+}
+
+/// Ordered by `run_at`, then as claimed.
+#[derive(Debug)]
+struct Waiting {
+    key: (Timestamp, u64),
+    run: Arc<Run>,
+}
+
+impl Ahead {
+    /// Nothing waits yet.
+    pub(super) fn new(core: &Core) -> Self {
+        Self { heap: Arc::default(), alarm: core.clock.alarm() }
+    }
+
+    /// Starts the thread that starts what has become due.
+    ///
+    /// # Errors
+    ///
+    /// If the system has no more threads.
+    pub(super) fn watch(&self, core: Arc<Core>, runner: Arc<Runner>) -> io::Result<JoinHandle<()>> {
+        let ahead = self.clone();
+        let watch = move || {
+            while let Some(next) = ahead.start_due(&core, &runner) {
+                ahead.alarm.wait(next.map(|at| core.store_time.steady_at(at)));
+            }
+        };
+        thread::Builder::new().name("taskshed-alarm".into()).spawn(watch)
+    }
+
+    /// Lets runs wait for their `run_at`. Answers those that came after [`Ahead::close`].
+    pub(super) fn wait(&self, runs: Vec<Arc<Run>>) -> Vec<Arc<Run>> {
+        let mut heap = self.lock();
+        if heap.is_closed {
+            return runs;
+        }
+        let before = heap.earliest();
+        for run in runs {
+            heap.order += 1;
+            let key = (run.task.run_at, heap.order);
+            heap.waiting.push(Reverse(Waiting { key, run }));
+        }
+        let is_sooner = heap.earliest() != before;
+        drop(heap);
+        if is_sooner {
+            self.alarm.ring();
+        }
+        Vec::new()
+    }
+
+    /// Looks again at what is due, because the store's clock is ahead of what was believed.
+    pub(super) fn look_again(&self) {
+        self.alarm.ring();
+    }
+
+    /// Ends the thread; hands back what still waits.
+    pub(super) fn close(&self) -> Vec<Arc<Run>> {
+        let mut heap = self.lock();
+        heap.is_closed = true;
+        let waiting = std::mem::take(&mut heap.waiting);
+        drop(heap);
+        self.alarm.ring();
+        waiting.into_iter().map(|Reverse(waiting)| waiting.run).collect()
+    }
+
+    /// Starts what is due. Answers the `run_at` to wait for, or `None` when the thread is to end.
+    #[expect(clippy::option_option, reason = "the end, and no next moment, are different things")]
+    fn start_due(&self, core: &Core, runner: &Arc<Runner>) -> Option<Option<Timestamp>> {
+        let mut heap = self.lock();
+        if heap.is_closed {
+            return None;
+        }
+        let now = core.store_time.now();
+        let mut due = Vec::new();
+        while heap.earliest().is_some_and(|run_at| run_at <= now) {
+            due.extend(heap.waiting.pop().map(|Reverse(waiting)| waiting.run));
+        }
+        let next = heap.earliest();
+        drop(heap);
+        if !due.is_empty() {
+            runner.start(due);
+        }
+        Some(next)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Heap> {
+        self.heap.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Heap {
+    fn earliest(&self) -> Option<Timestamp> {
+        self.waiting.peek().map(|Reverse(waiting)| waiting.key.0)
+    }
+}
+
+impl PartialEq for Waiting {
+    fn eq(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
+}
+
+impl Eq for Waiting {}
+
+impl PartialOrd for Waiting {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Waiting {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.key.cmp(&other.key)
+    }
+}

@@ -1,0 +1,92 @@
+//! What the loops of one node share.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicI64;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::config::NodeConfig;
+use crate::domain::id::Callback;
+use crate::domain::id::ProcessId;
+use crate::events::Events;
+use crate::handlers::Handlers;
+use crate::store::Holder;
+use crate::store::HolderKind;
+use crate::store::Leader;
+use crate::store::Store;
+
+use super::claims::Claims;
+use super::dice::Dice;
+use super::slots::Slots;
+use super::store_time::StoreTime;
+
+/// One node: its settings, its view of the store, and its orders.
+#[derive(Debug)]
+pub(super) struct Core {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) config: NodeConfig,
+    pub(super) process: ProcessId,
+    pub(super) handlers: Handlers,
+    /// Names of the handlers.
+    pub(super) callbacks: Arc<[Callback]>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) events: Events,
+    pub(super) store_time: StoreTime,
+    pub(super) dice: Dice,
+    pub(super) slots: Slots,
+    pub(super) claims: Claims,
+    /// Who leads, as the store last said.
+    pub(super) leader: watch::Sender<Option<Leader>>,
+    /// Makes the keeper beat at once.
+    pub(super) beat: Notify,
+    /// When the keeper last heard from the store: a steady count in µs, 0 for never.
+    pub(super) heard_us: AtomicU64,
+    /// The skew that was last measured, µs.
+    pub(super) skew_us: AtomicI64,
+    /// Nothing new starts from here on. Set by [`Core::drain`].
+    pub(super) draining: CancellationToken,
+    /// The same, for those who look at it for each task.
+    pub(super) is_draining: AtomicBool,
+    /// No claim is under way, nor will one be.
+    pub(super) claimed_out: CancellationToken,
+    /// What runs is to end at once.
+    pub(super) stopping: CancellationToken,
+    /// The node has left.
+    pub(super) gone: CancellationToken,
+}
+
+impl Core {
+    /// Who this node is when it claims.
+    pub(super) fn holder(&self) -> Holder {
+        Holder {
+            node: self.config.name.clone(),
+            process: self.process.clone(),
+            kind: HolderKind::Node,
+        }
+    }
+
+    /// Whether nothing new may start.
+    pub(super) fn is_draining(&self) -> bool {
+        self.is_draining.load(Relaxed)
+    }
+
+    /// Lets nothing new start, and the cluster know it.
+    pub(super) fn drain(&self) {
+        self.is_draining.store(true, Relaxed);
+        self.draining.cancel();
+        self.claims.look_again();
+        self.beat.notify_one();
+    }
+
+    /// Notes that the store answered the keeper at the steady count `steady`.
+    pub(super) fn heard(&self, steady: Duration) {
+        self.heard_us.store(u64::try_from(steady.as_micros()).unwrap_or(u64::MAX), Relaxed);
+    }
+}

@@ -1,0 +1,204 @@
+//! A node: claims tasks, runs them, hands their outcomes back.
+//!
+//! ```text
+//!            due            at run_at          verdicts
+//!  claimer ───────> runner <───────── ahead       │
+//!     │  claim         │ handlers' runtime        v
+//!     v                └────────────────────> acker ── ack ──> store
+//!   claims <── keep ── keeper (own thread, own connection)
+//! ```
+//!
+//! | part | what it does | where |
+//! |---|---|---|
+//! | [`claimer`] | takes due tasks for free slots; [`pace`] and [`hints`] say when | caller's runtime |
+//! | [`ahead`] | holds tasks until their `run_at`, precisely | a thread |
+//! | [`runner`] | calls handlers, stops them, decides their outcome | handlers' runtime |
+//! | [`acker`] | sends verdicts in batches, until they are answered | caller's runtime |
+//! | [`keeper`] | beats, renews leases, ends trust | a thread with a connection of its own |
+//! | [`drain`](mod@drain) | leaves in good order | caller's runtime |
+//!
+//! They share a [`core`]: settings, the [`claims`] that are held, the [`slots`] that are free, and
+//! the [`store_time`].
+//!
+//! # What is not here
+//!
+//! No part decides what becomes of a task; [`domain::state`](crate::domain::state) does. No part
+//! ends the node because the store is away: each call is repeated until it is answered.
+
+mod acker;
+mod ahead;
+mod builder;
+mod claimer;
+mod claims;
+mod core;
+mod dice;
+mod drain;
+mod handle;
+mod hints;
+mod keeper;
+mod order;
+mod outage;
+mod outcome;
+mod pace;
+mod run;
+mod runner;
+mod slots;
+mod store_time;
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tokio_util::sync::DropGuard;
+
+use crate::store::Store;
+
+use self::acker::Acker;
+use self::acker::VERDICTS_WAITING_MAX;
+use self::ahead::Ahead;
+use self::claimer::Claimer;
+use self::core::Core;
+use self::hints::HintBox;
+use self::keeper::Keeper;
+use self::runner::Runner;
+
+pub use builder::Builder;
+pub use drain::Drained;
+pub use handle::NodeHandle;
+pub use handle::NodeStatus;
+pub use handle::OpenTask;
+
+/// One process of the cluster, ready to run.
+#[derive(Debug)]
+pub struct Node {
+    core: Arc<Core>,
+}
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+#[error("the node has no thread to run on")]
+pub struct StartError {
+    #[from]
+    source: io::Error,
+}
+
+impl Node {
+    /// A node on `store` with default settings and no handlers.
+    pub fn builder(store: Arc<dyn Store>) -> Builder {
+        Builder::new(store)
+    }
+
+    /// Looks at the node and gives it orders while it runs.
+    #[must_use]
+    pub fn handle(&self) -> NodeHandle {
+        NodeHandle::new(Arc::clone(&self.core))
+    }
+
+    /// Runs until `shutdown` ends or [`NodeHandle::drain`] is called, then drains.
+    ///
+    /// It never ends because the store is away. From the drain timeout it takes at most 6 s.
+    ///
+    /// # Errors
+    ///
+    /// If the system has no threads for it; afterwards it does not fail any more.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future stops the node as if it had died: nothing is handed back, its leases end
+    /// by themselves. A handler that blocks its thread goes on until it returns.
+    pub async fn run_until(
+        self,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<Drained, StartError> {
+        let core = self.core;
+        let wired = Wired::start(&core)?;
+        tokio::select! {
+            () = shutdown => core.drain(),
+            () = core.draining.cancelled() => {}
+        }
+        Ok(wired.drain(&core).await)
+    }
+}
+
+/// The moving parts of a node. Dropping it stops them all at once.
+struct Wired {
+    loops: JoinSet<()>,
+    runner: Arc<Runner>,
+    ahead: Ahead,
+    keeper: std::thread::JoinHandle<()>,
+    keeper_stop: CancellationToken,
+    _parts_stop: PartsStop,
+}
+
+/// Stops what has a thread of its own, also when the node is dropped in the middle.
+struct PartsStop {
+    _keeper: DropGuard,
+    _gone: DropGuard,
+    ahead: Ahead,
+    handlers: Option<Runtime>,
+}
+
+impl Drop for PartsStop {
+    fn drop(&mut self) {
+        drop(self.ahead.close());
+        if let Some(handlers) = self.handlers.take() {
+            // A handler that blocks its thread must not hang the end of the node.
+            handlers.shutdown_background();
+        }
+    }
+}
+
+impl Wired {
+    fn start(core: &Arc<Core>) -> Result<Self, StartError> {
+        let handlers = tokio::runtime::Builder::new_multi_thread()
+            .thread_name("taskshed-run")
+            .enable_all()
+            .build()?;
+        let (verdicts, decided) = mpsc::channel(VERDICTS_WAITING_MAX);
+        let runner = Arc::new(Runner::new(Arc::clone(core), handlers.handle().clone(), verdicts));
+        let ahead = Ahead::new(core);
+        let keeper_stop = CancellationToken::new();
+        let parts_stop = PartsStop {
+            _keeper: keeper_stop.clone().drop_guard(),
+            _gone: core.gone.clone().drop_guard(),
+            ahead: ahead.clone(),
+            handlers: Some(handlers),
+        };
+        let _ends_by_itself = ahead.watch(Arc::clone(core), Arc::clone(&runner))?;
+        let keeper = Keeper::start(Arc::clone(core), ahead.clone(), keeper_stop.clone())?;
+
+        let mut loops = JoinSet::new();
+        loops.spawn(Acker::new(Arc::clone(core), decided).run());
+        if core.config.runs_tasks && !core.callbacks.is_empty() {
+            let hints = Arc::new(HintBox::default());
+            if core.config.wake == crate::config::Wake::EventDriven {
+                loops.spawn(hints::listen(Arc::clone(core), Arc::clone(&hints)));
+            }
+            let claimer = Claimer::new(Arc::clone(core), Arc::clone(&runner), ahead.clone());
+            let stop = core.draining.clone();
+            let claimed_out = core.claimed_out.clone().drop_guard();
+            loops.spawn(async move {
+                claimer.run(hints, stop).await;
+                drop(claimed_out);
+            });
+        } else {
+            core.claimed_out.cancel();
+        }
+        Ok(Self { loops, runner, ahead, keeper, keeper_stop, _parts_stop: parts_stop })
+    }
+
+    /// Drains, stops the loops, and says goodbye to the cluster.
+    async fn drain(mut self, core: &Arc<Core>) -> Drained {
+        let drained = drain::drain(core, &self.ahead, &self.runner).await;
+        self.loops.shutdown().await;
+        self.keeper_stop.cancel();
+        let keeper = self.keeper;
+        let _a_panicked_keeper_has_ended_too =
+            tokio::task::spawn_blocking(move || keeper.join()).await;
+        drained
+    }
+}

@@ -1,0 +1,280 @@
+//! Runs handlers.
+//!
+//! Every run is a task of the handlers' own runtime, so a handler that blocks harms other handlers
+//! and nothing else. A run passes a gate (not told to stop, not expired, its claim trusted), calls
+//! its handler, watches over it if it does not end at once, and passes its verdict on to the acker.
+//! Only then its slot is free: if the store is away for long, the node takes no more.
+
+use std::any::Any;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
+use tracing::debug;
+use tracing::warn;
+
+use crate::domain::retry::Jitter;
+use crate::domain::state::Deciding;
+use crate::domain::state::Outcome;
+use crate::domain::state::decide;
+use crate::events::Event;
+use crate::handlers::Context;
+use crate::handlers::Handler;
+use crate::handlers::Running;
+use crate::handlers::StopCause;
+use crate::store::AckItem;
+
+use super::acker::Decided;
+use super::core::Core;
+use super::outcome::RunEnd;
+use super::outcome::outcome;
+use super::outcome::stopped;
+use super::run::Phase;
+use super::run::Run;
+
+/// How long a run may take to end after it was told to stop.
+const GRACE: Duration = Duration::from_secs(6);
+
+/// The same when the node leaves: what is left of the 6 s after the drain timeout is for its ack.
+const DRAIN_GRACE: Duration = Duration::from_millis(5_500);
+
+/// The same when its lease is lost (N3).
+const URGENT_GRACE: Duration = Duration::from_millis(500);
+
+/// The same for an exclusive task: inside the 250 ms by which trust ends early (T9).
+const EXCLUSIVE_GRACE: Duration = Duration::from_millis(200);
+
+/// How long a task waits again that came although this node has no handler for it.
+const NO_HANDLER_WAIT: Duration = Duration::from_secs(5);
+
+/// Starts runs on the handlers' runtime.
+#[derive(Debug)]
+pub(super) struct Runner {
+    core: Arc<Core>,
+    runtime: Handle,
+    tracker: TaskTracker,
+    verdicts: mpsc::Sender<Decided>,
+}
+
+impl Runner {
+    pub(super) fn new(core: Arc<Core>, runtime: Handle, verdicts: mpsc::Sender<Decided>) -> Self {
+        Self { core, runtime, tracker: TaskTracker::new(), verdicts }
+    }
+
+    /// Starts runs, which hold slots and a claim already.
+    ///
+    /// A batch crosses to the other runtime as one task and spreads there, because crossing costs
+    /// more than most short runs.
+    pub(super) fn start(self: &Arc<Self>, mut runs: Vec<Arc<Run>>) {
+        let runner = Arc::clone(self);
+        if runs.len() == 1 {
+            if let Some(run) = runs.pop() {
+                self.tracker.spawn_on(runner.execute(run), &self.runtime);
+            }
+            return;
+        }
+
+        let spread = async move {
+            for run in runs {
+                runner.tracker.spawn(Arc::clone(&runner).execute(run));
+            }
+        };
+        self.tracker.spawn_on(spread, &self.runtime);
+    }
+
+    /// Ends a run that was not started, with its task handed back.
+    pub(super) async fn release(&self, run: Arc<Run>) {
+        self.end(run, Outcome::Released, Duration::ZERO).await;
+    }
+
+    async fn execute(self: Arc<Self>, run: Arc<Run>) {
+        let (outcome, took) = match self.gate(&run).await {
+            Ok(()) => self.call(&run).await,
+            Err(outcome) => (outcome, Duration::ZERO),
+        };
+        self.end(run, outcome, took).await;
+    }
+
+    /// Lets a run start, or says what becomes of it instead.
+    ///
+    /// The run is marked as started *before* trust is checked: who stops runs whose trust ends sees
+    /// either the mark, or a moment at which the check fails (T9).
+    async fn gate(&self, run: &Run) -> Result<(), Outcome> {
+        loop {
+            let changed = run.claim.changed();
+            tokio::pin!(changed);
+            run.enter(Phase::Started);
+            if let Some(told) = run.stopper.cause() {
+                return Err(stopped(told, Duration::ZERO));
+            }
+            if self.core.is_draining() {
+                return Err(Outcome::Released);
+            }
+            if run.claim.is_trusted(self.core.clock.steady()) {
+                break;
+            }
+            run.enter(Phase::Waiting);
+            tokio::select! {
+                () = run.stopper.stopped() => {}
+                () = changed => {}
+            }
+        }
+
+        let is_first = run.task.attempts_over() == 0 && run.task.crashes == 0;
+        match run.task.expires_at {
+            Some(expires_at) if is_first && expires_at <= self.core.store_time.now() => {
+                Err(Outcome::Expired)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn call(&self, run: &Arc<Run>) -> (Outcome, Duration) {
+        let Some(handler) = self.core.handlers.find(&run.task.spec.callback) else {
+            warn!(task.id = %run.task.id, "a task came for which there is no handler");
+            return (Outcome::Snoozed(NO_HANDLER_WAIT), Duration::ZERO);
+        };
+        let timeout = self.timeout(run, &**handler);
+        let started_at = self.core.clock.steady();
+        if self.core.events.has_listeners() {
+            let lag = self.core.store_time.now().since(run.task.run_at);
+            let run = run.name(&self.core.config.name);
+            self.core.events.tell(Event::Started { run, lag });
+        }
+
+        let context = Context::new(
+            Arc::clone(&run.task),
+            self.core.config.name.clone(),
+            timeout,
+            run.stopper.clone(),
+        );
+        let mut guarded = Guarded::start(&**handler, context);
+        let at_once = std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut guarded).poll(cx))).await;
+        let end = match at_once {
+            Poll::Ready(end) => end,
+            Poll::Pending => self.watch_over(run, &mut guarded, timeout).await,
+        };
+
+        let took = self.core.clock.steady().saturating_sub(started_at);
+        (outcome(end, run.stopper.cause(), timeout), took)
+    }
+
+    /// Waits for a handler that did not end at its first poll; only now timers are worth their cost.
+    async fn watch_over(&self, run: &Run, guarded: &mut Guarded, timeout: Duration) -> RunEnd {
+        tokio::select! {
+            biased;
+            end = &mut *guarded => return end,
+            () = run.stopper.stopped() => {}
+            () = self.core.clock.sleep(timeout) => run.stopper.stop(StopCause::TimedOut),
+        }
+
+        let grace = match run.stopper.cause() {
+            Some(StopCause::Draining) => DRAIN_GRACE,
+            _ => GRACE,
+        };
+        tokio::select! {
+            biased;
+            end = &mut *guarded => end,
+            () = self.urgent_grace(run) => guarded.abort(),
+            () = self.core.clock.sleep(grace) => guarded.abort(),
+        }
+    }
+
+    /// Returns a moment after the run was told to end at once.
+    async fn urgent_grace(&self, run: &Run) {
+        run.stopper.urgent().await;
+        let grace = match run.stopper.cause() {
+            Some(StopCause::Draining) => Duration::ZERO,
+            _ if run.task.spec.exclusive => EXCLUSIVE_GRACE,
+            _ => URGENT_GRACE,
+        };
+        self.core.clock.sleep(grace).await;
+    }
+
+    fn timeout(&self, run: &Run, handler: &dyn Handler) -> Duration {
+        let own = run.task.spec.timeout.or_else(|| handler.timeout());
+        own.unwrap_or(self.core.config.default_timeout)
+    }
+
+    /// Decides what becomes of the task, passes that on, and frees the slot.
+    async fn end(&self, run: Arc<Run>, outcome: Outcome, took: Duration) {
+        run.enter(Phase::Ended);
+        debug!(task.id = %run.task.id, ?outcome, "a run ended");
+        let needs_die = matches!(outcome, Outcome::Failed(_) | Outcome::TimedOut(_));
+        let deciding = Deciding {
+            now: self.core.store_time.now(),
+            jitter: if needs_die { self.core.dice.jitter() } else { Jitter::NONE },
+            node: &self.core.config.name,
+        };
+        let item = AckItem {
+            claim: run.claim.id.clone(),
+            task: run.task.id.clone(),
+            fence: run.fence(),
+            spec: Arc::clone(&run.task.spec),
+            verdict: decide(&run.task, outcome, &deciding),
+        };
+
+        let crashes = run.task.crashes;
+        let _only_fails_when_the_node_is_gone =
+            self.verdicts.send(Decided { item, run, took }).await;
+        self.core.slots.give_back(crashes);
+    }
+}
+
+/// A handler's future whose panics are caught, also the one of its start and of its drop.
+struct Guarded {
+    running: Option<Running>,
+    refused: Option<RunEnd>,
+}
+
+impl Guarded {
+    fn start(handler: &dyn Handler, context: Context) -> Self {
+        match catch_unwind(AssertUnwindSafe(|| handler.run(context))) {
+            Ok(running) => Self { running: Some(running), refused: None },
+            Err(panic) => Self { running: None, refused: Some(panicked(&*panic)) },
+        }
+    }
+
+    /// Drops the future, and with it the run.
+    fn abort(&mut self) -> RunEnd {
+        let running = self.running.take();
+        match catch_unwind(AssertUnwindSafe(|| drop(running))) {
+            Ok(()) => RunEnd::Aborted,
+            Err(panic) => panicked(&*panic),
+        }
+    }
+}
+
+impl Future for Guarded {
+    type Output = RunEnd;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<RunEnd> {
+        let Some(running) = self.running.as_mut() else {
+            return Poll::Ready(self.refused.take().unwrap_or(RunEnd::Aborted));
+        };
+        let end = match catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(cx))) {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(result)) => RunEnd::Returned(result),
+            Err(panic) => panicked(&*panic),
+        };
+
+        match self.abort() {
+            RunEnd::Panicked(message) => Poll::Ready(RunEnd::Panicked(message)),
+            _ => Poll::Ready(end),
+        }
+    }
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> RunEnd {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    RunEnd::Panicked(text.unwrap_or("no message").into())
+}

@@ -1,0 +1,148 @@
+//! How many more tasks a node may take.
+//!
+//! A task holds a slot from its claim until its run has ended and its verdict was passed on. A
+//! handler that cannot be stopped holds its slot until it ends by itself.
+//!
+//! Suspects, whose nodes died while they ran, are counted apart (N4): a node runs at most
+//! max(1, slots / 8) tasks with two crashes and one with three; beside one with four nothing else
+//! runs.
+
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
+
+use tokio::sync::Notify;
+
+use crate::domain::retry::CRASHES_MAX;
+use crate::domain::task::SUSPECT_CRASHES;
+use crate::store::SuspectRoom;
+
+/// The slots of a node.
+#[derive(Debug)]
+pub(super) struct Slots {
+    total: usize,
+    held: AtomicUsize,
+    two: AtomicUsize,
+    three: AtomicUsize,
+    alone: AtomicUsize,
+    is_awaited: AtomicBool,
+    freed: Notify,
+}
+
+impl Slots {
+    pub(super) fn new(total: usize) -> Self {
+        let count = AtomicUsize::default;
+        Self {
+            total,
+            held: count(),
+            two: count(),
+            three: count(),
+            alone: count(),
+            is_awaited: AtomicBool::new(false),
+            freed: Notify::new(),
+        }
+    }
+
+    /// How many tasks may be taken now: none beside a task that must run alone.
+    pub(super) fn free(&self) -> usize {
+        if self.alone.load(SeqCst) > 0 {
+            return 0;
+        }
+        self.total.saturating_sub(self.held.load(SeqCst))
+    }
+
+    /// How many slots are held.
+    pub(super) fn held(&self) -> usize {
+        self.held.load(SeqCst)
+    }
+
+    /// What may be taken of suspects.
+    pub(super) fn suspect_room(&self) -> SuspectRoom {
+        let two_max = (self.total / 8).max(1);
+        SuspectRoom {
+            two: two_max.saturating_sub(self.two.load(SeqCst)),
+            three: 1_usize.saturating_sub(self.three.load(SeqCst)),
+            idle: self.held() == 0,
+        }
+    }
+
+    /// Takes `count` slots. Only the claimer takes slots, so no more than are free.
+    pub(super) fn take(&self, count: usize) {
+        self.held.fetch_add(count, SeqCst);
+    }
+
+    /// Notes that a slot just taken is for a task with `crashes`.
+    pub(super) fn note_suspect(&self, crashes: u32) {
+        if let Some(counter) = self.counter(crashes) {
+            counter.fetch_add(1, SeqCst);
+        }
+    }
+
+    /// Gives the slot of a task with `crashes` back.
+    pub(super) fn give_back(&self, crashes: u32) {
+        if let Some(counter) = self.counter(crashes) {
+            counter.fetch_sub(1, SeqCst);
+        }
+        self.held.fetch_sub(1, SeqCst);
+        if self.is_awaited.load(SeqCst) {
+            self.freed.notify_one();
+        }
+    }
+
+    fn counter(&self, crashes: u32) -> Option<&AtomicUsize> {
+        match crashes {
+            ..SUSPECT_CRASHES => None,
+            SUSPECT_CRASHES => Some(&self.two),
+            crashes if crashes + 1 < CRASHES_MAX => Some(&self.three),
+            _ => Some(&self.alone),
+        }
+    }
+
+    /// Returns when `is_enough` holds of these slots. One waiter at a time.
+    ///
+    /// # Cancel safety
+    ///
+    /// May be dropped and asked again.
+    pub(super) async fn wait_until(&self, is_enough: impl Fn(&Self) -> bool) {
+        while !is_enough(self) {
+            self.is_awaited.store(true, SeqCst);
+            if !is_enough(self) {
+                self.freed.notified().await;
+            }
+        }
+        self.is_awaited.store(false, SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Guards N4.
+    #[test]
+    fn suspects_have_little_room_and_the_last_chance_is_taken_alone() {
+        let slots = Slots::new(32);
+        assert_eq!(slots.suspect_room(), SuspectRoom { two: 4, three: 1, idle: true });
+
+        slots.take(3);
+        slots.note_suspect(1);
+        slots.note_suspect(2);
+        slots.note_suspect(3);
+        assert_eq!(slots.suspect_room(), SuspectRoom { two: 3, three: 0, idle: false });
+        assert_eq!(slots.free(), 29);
+
+        for crashes in [1, 2, 3] {
+            slots.give_back(crashes);
+        }
+        slots.take(1);
+        slots.note_suspect(4);
+        assert_eq!(slots.free(), 0);
+        slots.give_back(4);
+        assert_eq!(slots.free(), 32);
+    }
+
+    #[test]
+    fn a_small_node_still_has_room_for_one_suspect() {
+        assert_eq!(Slots::new(1).suspect_room(), SuspectRoom { two: 1, three: 1, idle: true });
+    }
+}
