@@ -19,7 +19,10 @@
 //! the ordinary lane; suspects (by crash count and callback) and parked tasks (by callback) stand
 //! apart. Paused tasks, and successors of a run that has not let go yet, stand in none.
 
+pub mod connect;
 pub mod error;
+#[cfg(feature = "redis")]
+pub mod redis;
 mod reply;
 mod request;
 
@@ -34,6 +37,8 @@ use crate::domain::id::ProcessId;
 use crate::domain::id::QueueName;
 use crate::domain::time::Timestamp;
 
+pub use connect::connect;
+pub use connect::open;
 pub use error::Error;
 pub use error::Result;
 pub use reply::*;

@@ -1,0 +1,40 @@
+//! From a URL to a store; the only place that names all stores.
+
+use std::sync::Arc;
+
+use crate::store::Error;
+use crate::store::Options;
+use crate::store::Result;
+use crate::store::Store;
+
+/// The store that `url` names. Nothing is sent yet.
+///
+/// # Errors
+///
+/// [`Error::Unusable`] if the URL cannot be read or no store has its scheme. The URL is named, its
+/// password never is.
+pub fn open(url: &str, options: Options) -> Result<Arc<dyn Store>> {
+    let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
+    match scheme {
+        #[cfg(feature = "redis")]
+        "redis" | "rediss" | "redis+unix" | "valkey" | "valkeys" => {
+            Ok(Arc::new(super::redis::RedisStore::open(url, options)?))
+        }
+        _ => Err(Error::Unusable {
+            problem: format!(
+                "no store has the scheme {scheme:?}; use redis://HOST:PORT/DB or rediss://"
+            ),
+        }),
+    }
+}
+
+/// The store that `url` names, checked and ready.
+///
+/// # Errors
+///
+/// As [`open`], and those of [`Store::prepare`].
+pub async fn connect(url: &str) -> Result<Arc<dyn Store>> {
+    let store = open(url, Options::default())?;
+    store.prepare().await?;
+    Ok(store)
+}

@@ -1,0 +1,113 @@
+#!lua flags=allow-oom
+--[[
+ack: apply the outcomes of runs.
+
+ARGV
+  2  how long cancelled tasks are kept, us
+  3+ blocks of one claim each:
+     "P", claim, fence, queue, n, count of results, n ids, results (none, one for all, or n):
+        completed tasks that run once, keep nothing, and have neither group nor unique key
+     "G", claim, fence, id, "E", state, keep us, "", attempt, crashes, errors, result
+     "G", claim, fence, id, "A", why, moment, planned_at, attempt, crashes, errors, result
+
+REPLY   one text of one digit per task, in the order given: 1 accepted, 0 stale
+GUARDS  T5 claim, fence and task must fit; T6 who is accepted leaves the claim in the same step
+COST    a "P" block costs a fixed number of variadic calls, a "G" block about twenty
+WHY     The claim's own hash decides; an empty value in it is a run that was replaced or removed:
+        it lets go, so that its successor can run, and its outcome is stale.
+]]
+local replies = {}
+local touched = {}
+local has_watched, has_states = exists('watched'), exists('st')
+
+local function finish_plain(claim, queue, ids)
+  if #ids == 0 then return end
+  in_parts('HDEL', P .. 'claim:' .. claim, ids)
+  in_parts('HDEL', P .. 'running', ids)
+  in_parts('HDEL', P .. 'rec', ids)
+  if has_states then in_parts('HDEL', P .. 'st', ids) end
+  if exists('res') then in_parts('HDEL', P .. 'res', ids) end
+  if exists('asked') then in_parts('HDEL', P .. 'asked', ids) end
+  if exists('stop:' .. claim) then in_parts('HDEL', P .. 'stop:' .. claim, ids) end
+  bump(queue, 'running', -#ids)
+end
+
+local function apply_watched(claim, fence, id, run_at, result)
+  local h = header(call('HGET', P .. 'rec', id))
+  local s = state_of(call('HGET', P .. 'st', id))
+  apply(id, h, claim, fence, run_at, {
+    kind = 'E', word = 'completed', keep = '0', attempt = us(tonumber(s.attempt) + 1), crashes = '0',
+    errors = s.errors, result = result, keep_cancelled = ARGV[2],
+  })
+end
+
+local function plain(at)
+  local claim, fence, queue = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+  local count, result_count = tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5])
+  local first = at + 6
+  local after = first + count + result_count
+  if fence_of(claim) ~= fence then
+    replies[#replies + 1] = string.rep('0', count)
+    return after
+  end
+
+  touched[claim] = true
+  local run_ats = call('HMGET', P .. 'claim:' .. claim, unpack(ARGV, first, first + count - 1))
+  local watched = has_watched and call('ZMSCORE', P .. 'watched', unpack(ARGV, first, first + count - 1))
+    or {}
+  local done, digits = {}, {}
+  for i = 1, count do
+    local id, run_at = ARGV[first + i - 1], run_ats[i]
+    digits[i] = '0'
+    if run_at == '' then
+      let_go(id, claim)
+    elseif run_at then
+      digits[i] = '1'
+      if watched[i] then
+        local result = ''
+        if result_count == 1 then
+          result = ARGV[first + count]
+        elseif result_count > 1 then
+          result = ARGV[first + count + i - 1]
+        end
+        apply_watched(claim, fence, id, run_at, result)
+      else
+        done[#done + 1] = id
+      end
+    end
+  end
+  finish_plain(claim, queue, done)
+  replies[#replies + 1] = table.concat(digits)
+  return after
+end
+
+local function general(at)
+  local claim, fence, id = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+  local run_at = fence_of(claim) == fence and call('HGET', P .. 'claim:' .. claim, id)
+  local digit = '0'
+  if run_at == '' then
+    let_go(id, claim)
+    touched[claim] = true
+  elseif run_at then
+    local h = header(call('HGET', P .. 'rec', id))
+    if h then
+      apply(id, h, claim, fence, run_at, {
+        kind = ARGV[at + 4], word = ARGV[at + 5], keep = ARGV[at + 6], at = ARGV[at + 6],
+        planned = ARGV[at + 7], attempt = ARGV[at + 8], crashes = ARGV[at + 9],
+        errors = ARGV[at + 10], result = ARGV[at + 11], keep_cancelled = ARGV[2],
+      })
+      touched[claim] = true
+      digit = '1'
+    end
+  end
+  replies[#replies + 1] = digit
+  return at + 12
+end
+
+local at = 3
+while ARGV[at] do
+  if ARGV[at] == 'P' then at = plain(at) else at = general(at) end
+end
+for claim in pairs(touched) do close_claim(claim) end
+finish()
+return table.concat(replies)

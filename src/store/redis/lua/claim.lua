@@ -1,0 +1,257 @@
+#!lua flags=allow-oom
+--[[
+claim: lease due tasks under one lease.
+
+ARGV
+  2 claim id | 3 node | 4 process | 5 "n" node or "r" remote | 6 ttl, us | 7 grace, us | 8 ahead, us
+  9 limit, 1 to 1000 | 10 room for tasks with two crashes | 11 with three | 12 "1" if idle
+  13 "1" to wait for hints | 14 how long expired tasks are kept, us
+  15 count of queues, then the queues; count of callbacks or "-1" for any, then the callbacks
+
+REPLY   {now, fence, lease end, next run_at or "", more, isolate, ids, run_ats, records, states,
+         results, ids of records that cannot be read}
+GUARDS  T3 a task leaves its lane in the step that leases it; T4; T8 paused queues and tasks, and
+        expired tasks, are not leased
+COST    about ten variadic calls, and four lookups per queue; log n of each lane
+WHY     What is met first leaves its lane whatever becomes of it, so lanes are cut by rank.
+        Reads come first, writes last. A claim that was lost is never renewed and is reclaimed.
+        A record without a callback cannot be dispatched: it is set aside, never deleted.
+]]
+local claim, process = ARGV[2], ARGV[4]
+local horizon = us(now + tonumber(ARGV[8]))
+local limit = tonumber(ARGV[9])
+local room_for = { ['0'] = 1, ['1'] = tonumber(ARGV[11]), ['2'] = tonumber(ARGV[10]) }
+local is_idle = ARGV[12] == '1'
+
+local queues, wanted, wants = {}, nil, '*'
+do
+  local last = 15 + tonumber(ARGV[15])
+  for i = 16, last do queues[#queues + 1] = ARGV[i] end
+  local count = tonumber(ARGV[last + 1])
+  if count >= 0 then
+    wanted = {}
+    for i = last + 2, last + 1 + count do wanted[ARGV[i]] = true end
+    wants = '\t' .. table.concat(ARGV, '\t', last + 2, last + 1 + count) .. '\t'
+  end
+end
+local all_queues = table.concat(queues, '\t')
+
+if exists('qpaused') then
+  local gates = call('SMISMEMBER', P .. 'qpaused', unpack(queues))
+  local open = {}
+  for i, queue in ipairs(queues) do
+    if gates[i] == 0 then open[#open + 1] = queue end
+  end
+  queues = open
+end
+
+unwait(process)
+local lease = call('HGET', P .. 'lease', claim)
+if not lease and call('ZSCORE', P .. 'ended_claims', claim) then
+  return { now, '0', '0', '', 0, 0, {}, {}, {}, {}, {}, {} }
+end
+
+-- Lanes in the order in which they are served.
+local has_special = exists('special')
+local lanes = {}
+for _, queue in ipairs(queues) do
+  for priority = 0, 3 do
+    if has_special then
+      local from = queue .. '\t' .. priority .. '\t'
+      local names = call('ZRANGE', P .. 'special', '[' .. from, '(' .. from .. '\255', 'BYLEX')
+      for _, name in ipairs(names) do
+        local rank, callback = match(name, '^[^\t]+\t%d\t(%d)\t(.+)$')
+        if not wanted or wanted[callback] then
+          lanes[#lanes + 1] = { key = P .. 'sp:' .. name, name = name, rank = rank, queue = queue,
+            callback = callback, cut = 0 }
+        end
+      end
+    end
+    lanes[#lanes + 1] = { key = P .. 'due:' .. priority .. ':' .. queue, queue = queue,
+      callback = '', priority = priority, cut = 0 }
+  end
+end
+
+local function is_due(lane)
+  return call('ZCOUNT', lane.key, '-inf', horizon) > 0
+end
+
+-- A task with four crashes runs alone: its lane, or whether the caller is to become idle for it.
+local function alone()
+  for _, lane in ipairs(lanes) do
+    if lane.rank == '0' and is_due(lane) then
+      if is_idle then return lane, false end
+      local holder, from = match(call('GET', P .. 'isolate') or '', '^(.*)\t(%d+)$')
+      from = tonumber(from)
+      if not holder or now >= from + 60000000 or now < from then
+        call('SET', P .. 'isolate', process .. '\t' .. us(now), 'PX', 61000)
+        return nil, true
+      end
+      return nil, holder == process and now < from + 30000000
+    end
+  end
+  return nil, false
+end
+
+local ids, run_ats, records, states, results = {}, {}, {}, {}, {}
+local parked, expired, corrupt, expiring = {}, {}, {}, {}
+local met = 0
+local has_states, has_results = exists('st'), exists('res')
+local has_expiring = exists('expires')
+
+local function sort_out(lane, id, at, record, state, expires)
+  local tab = record and string.find(record, '\t', 1, true)
+  if not record then return end
+  if not tab then
+    corrupt[#corrupt + 1] = id
+    return
+  end
+  local callback = string.sub(record, 1, tab - 1)
+  if expires and tonumber(expires) <= now then
+    expired[#expired + 1] = { id = id, record = record, state = state, at = at }
+  elseif wanted and not wanted[callback] then
+    parked[#parked + 1] = { id = id, callback = callback, at = at, lane = lane }
+  else
+    local n = #ids + 1
+    ids[n], run_ats[n], records[n], states[n] = id, at, record, state or ''
+    if expires then expiring[#expiring + 1] = id end
+    lane.leased = (lane.leased or 0) + 1
+  end
+end
+
+local function take(lane, most)
+  if most <= 0 then return end
+  local found = call('ZRANGE', lane.key, '-inf', horizon, 'BYSCORE', 'LIMIT', 0, us(most), 'WITHSCORES')
+  local count = #found / 2
+  if count == 0 then return end
+  local some = {}
+  for i = 1, count do some[i] = found[2 * i - 1] end
+  local recs = call('HMGET', P .. 'rec', unpack(some))
+  local sts = has_states and call('HMGET', P .. 'st', unpack(some)) or {}
+  local exps = has_expiring and call('ZMSCORE', P .. 'expires', unpack(some)) or {}
+  for i = 1, count do sort_out(lane, some[i], found[2 * i], recs[i], sts[i], exps[i]) end
+  lane.cut = count
+  met = met + count
+end
+
+local fence, lease_end = '0', '0'
+local isolate = false
+if lease then
+  local held = call('HGETALL', P .. 'claim:' .. claim)
+  for i = 1, #held, 2 do
+    local record = held[i + 1] ~= '' and call('HGET', P .. 'rec', held[i])
+    if record then
+      local n = #ids + 1
+      ids[n], run_ats[n], records[n] = held[i], held[i + 1], record
+      states[n] = call('HGET', P .. 'st', held[i]) or ''
+    end
+  end
+  fence = match(lease, '\t(%d+)$')
+  lease_end = call('ZSCORE', P .. 'leases', claim) or '0'
+  met = #ids
+else
+  local only, reserved = nil, false
+  if has_special then only, reserved = alone() end
+  isolate = reserved
+  if only then
+    take(only, 1)
+  elseif not isolate then
+    for _, lane in ipairs(lanes) do
+      local most = limit - met
+      if lane.rank == '0' then
+        most = 0
+      elseif lane.rank and lane.rank ~= '3' then
+        most = math.min(most, room_for[lane.rank])
+      end
+      take(lane, most)
+      if lane.rank and lane.rank ~= '3' and lane.rank ~= '0' then
+        room_for[lane.rank] = room_for[lane.rank] - lane.cut
+      end
+      if met >= limit then break end
+    end
+  end
+end
+
+-- What is left, as it will be after the cut.
+local next_at, more = nil, false
+for _, lane in ipairs(lanes) do
+  local reachable = not lane.rank or lane.rank == '3' or (lane.rank ~= '0' and room_for[lane.rank] > 0)
+    or (lane.rank == '0' and is_idle)
+  if reachable then
+    local head = call('ZRANGE', lane.key, lane.cut, lane.cut, 'WITHSCORES')[2]
+    if head then
+      head = tonumber(head)
+      if not next_at or head < next_at then next_at = head end
+      if head <= tonumber(horizon) then
+        more = true
+        local left = call('ZCOUNT', lane.key, '-inf', horizon) - lane.cut
+        hint(lane.queue, lane.callback, head, left)
+      end
+    end
+  end
+end
+
+-- From here on only writes.
+for _, lane in ipairs(lanes) do
+  if lane.cut > 0 then
+    call('ZREMRANGEBYRANK', lane.key, 0, lane.cut - 1)
+    if lane.name then close_if_empty(lane.name) end
+  end
+end
+for _, task in ipairs(parked) do
+  stand_apart(special({ queue = task.lane.queue, priority = task.lane.priority,
+    callback = task.callback }, 0), task.at, task.id)
+  hint(task.lane.queue, task.callback, task.at, 1)
+end
+for _, task in ipairs(expired) do
+  local h = header(task.record)
+  if h then
+    end_task(task.id, h, state_of(task.state), { state = 'expired', keep = ARGV[14], at = task.at })
+  else
+    corrupt[#corrupt + 1] = task.id
+  end
+end
+for _, id in ipairs(corrupt) do call('ZADD', P .. 'corrupt', us(now), id) end
+
+local count = #ids
+if count > 0 and not lease then
+  local highest = now
+  for i = 1, count do
+    if states[i] ~= '' then
+      local last = tonumber(match(states[i], '^%d+'))
+      if last and last >= highest then highest = last + 1 end
+    end
+  end
+  fence = us(highest)
+  lease_end = us(now + tonumber(ARGV[6]))
+  local held, running = {}, {}
+  for i = 1, count do
+    held[2 * i - 1], held[2 * i] = ids[i], run_ats[i]
+    running[2 * i - 1], running[2 * i] = ids[i], claim
+  end
+  call('HSET', P .. 'claim:' .. claim, unpack(held))
+  call('HSET', P .. 'running', unpack(running))
+  call('ZADD', P .. 'leases', lease_end, claim)
+  call('HSET', P .. 'lease', claim, table.concat({
+    ARGV[3], process, ARGV[5], ARGV[6], ARGV[7], us(now), fence,
+  }, '\t'))
+  in_parts('ZREM', P .. 'expires', expiring)
+  for _, lane in ipairs(lanes) do
+    if lane.leased then bump(lane.queue, 'running', lane.leased) end
+  end
+end
+if has_results and count > 0 then
+  results = call('HMGET', P .. 'res', unpack(ids))
+  for i = 1, count do results[i] = results[i] or '' end
+end
+
+if ARGV[13] == '1' and met < limit then
+  local wake_at = next_at and us(next_at) or '+inf'
+  for queue in string.gmatch(all_queues, '[^\t]+') do
+    call('ZADD', P .. 'waiting:' .. queue, wake_at, process)
+  end
+  call('HSET', P .. 'wants', process, all_queues .. '\n' .. wants)
+end
+finish()
+return { now, fence, lease_end, next_at and us(next_at) or '', more and 1 or 0, isolate and 1 or 0,
+  ids, run_ats, records, states, results, corrupt }

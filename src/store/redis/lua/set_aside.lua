@@ -1,0 +1,26 @@
+#!lua flags=allow-oom
+--[[
+set_aside: take tasks whose records cannot be read from the claim that met them.
+
+ARGV
+  2 claim
+  3+ ids, at most 1000
+
+REPLY   1
+GUARDS  T1 the record is kept as it is, and named by doctor and by every listing
+COST    a few calls per task
+WHY     Scripts never decode a spec, so only the claimer can find that it is damaged.
+]]
+local claim = ARGV[2]
+for i = 3, #ARGV do
+  local id = ARGV[i]
+  if call('HDEL', P .. 'claim:' .. claim, id) == 1 then
+    local h = header(call('HGET', P .. 'rec', id))
+    call('HDEL', P .. 'running', id)
+    call('ZADD', P .. 'corrupt', us(now), id)
+    if h then bump(h.queue, 'running', -1) end
+  end
+end
+close_claim(claim)
+finish()
+return 1
