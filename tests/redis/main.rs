@@ -1,0 +1,12 @@
+//! What only the Redis store has to prove: its server's faults, its settings, its keys.
+
+#![expect(clippy::panic, reason = "tests may")]
+
+#[path = "../support/redis_server.rs"]
+mod redis_server;
+
+mod shed;
+
+mod basics;
+
+use redis_server::RedisServer;

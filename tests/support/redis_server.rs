@@ -1,0 +1,114 @@
+//! A private redis-server: on a free port of the loopback, with a directory of its own.
+
+use std::io::Read;
+use std::io::Write;
+use std::net::TcpListener;
+use std::net::TcpStream;
+use std::process::Child;
+use std::process::Command;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+/// Runs the server and kills it when standard input ends, so that it never outlives the tests.
+const GUARD: &str = "\"$@\" & server=$!; cat >/dev/null; kill -9 $server 2>/dev/null; wait";
+
+/// A server that ends with this value, or with the process that runs the tests.
+#[derive(Debug)]
+pub(crate) struct RedisServer {
+    guard: Option<Child>,
+    dir: TempDir,
+    port: u16,
+    options: Vec<String>,
+}
+
+impl RedisServer {
+    /// Starts a server with `options`, such as `["--appendonly", "yes"]`.
+    pub(crate) fn start(options: &[&str]) -> Self {
+        let dir = TempDir::new().expect("a directory for the server can be made");
+        let options = options.iter().map(|option| (*option).to_owned()).collect();
+        let mut server = Self { guard: None, dir, port: free_port(), options };
+        server.restart();
+        server
+    }
+
+    /// Where it listens.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its directory.
+    pub(crate) fn dir(&self) -> &std::path::Path {
+        self.dir.path()
+    }
+
+    /// Its URL, without a user.
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/0", self.port)
+    }
+
+    /// Ends it as a power cut would.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut guard) = self.guard.take() {
+            drop(guard.stdin.take());
+            guard.wait().expect("the server can be waited for");
+        }
+    }
+
+    /// Starts it again where it was, with the same directory.
+    pub(crate) fn restart(&mut self) {
+        self.kill();
+        let guard = Command::new("sh")
+            .args(["-c", GUARD, "sh", "redis-server", "--bind", "127.0.0.1", "--save", ""])
+            .args(["--port", &self.port.to_string(), "--dir"])
+            .arg(self.dir.path())
+            .args(["--logfile", "log"])
+            .args(&self.options)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect(
+                "redis-server can be started; install it, for example: apt install redis-server",
+            );
+        self.guard = Some(guard);
+        self.wait_until_it_answers();
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "waits for a process, which has no clock of ours"
+    )]
+    fn wait_until_it_answers(&self) {
+        for _ in 0..1000 {
+            if self.answers() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let log = std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
+        panic!("redis-server did not start:\n{log}");
+    }
+
+    fn answers(&self) -> bool {
+        let tls_only = self.options.iter().any(|option| option == "--tls-port");
+        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) else { return false };
+        if tls_only {
+            return true;
+        }
+        let mut answer = [0; 5];
+        let asked = stream.write_all(b"PING\r\n").and_then(|()| stream.read_exact(&mut answer));
+        asked.is_ok() && !answer.starts_with(b"-LOAD")
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("the loopback has a free port");
+    listener.local_addr().expect("a bound socket has an address").port()
+}
