@@ -7,6 +7,7 @@ pub mod events;
 pub mod handlers;
 #[cfg(feature = "server")]
 pub mod http;
+pub mod leader;
 pub mod node;
 pub mod scheduler;
 pub mod store;
