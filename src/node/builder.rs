@@ -10,7 +10,6 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -29,6 +28,7 @@ use crate::handlers::Handler;
 use crate::handlers::Handlers;
 use crate::handlers::TaskError;
 use crate::handlers::typed;
+use crate::leader::Seen;
 use crate::store::Store;
 
 use super::Node;
@@ -189,12 +189,12 @@ impl Builder {
             process: ProcessId::generate(unix_ms(&*clock), rand::random()),
             callbacks: self.handlers.callbacks(),
             handlers: self.handlers,
+            seen: Seen::new(Arc::clone(&clock), self.events.clone()),
             events: self.events,
             store_time: StoreTime::new(Arc::clone(&clock)),
             dice: Dice::new(self.seed, &config.name),
             slots: Slots::new(config.concurrency),
             claims: Claims::default(),
-            leader: watch::Sender::new(None),
             beat: Notify::new(),
             heard_us: AtomicU64::new(0),
             skew_us: AtomicI64::new(0),

@@ -8,7 +8,6 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -17,9 +16,9 @@ use crate::domain::id::Callback;
 use crate::domain::id::ProcessId;
 use crate::events::Events;
 use crate::handlers::Handlers;
+use crate::leader::Seen;
 use crate::store::Holder;
 use crate::store::HolderKind;
-use crate::store::Leader;
 use crate::store::Store;
 
 use super::claims::Claims;
@@ -43,7 +42,7 @@ pub(super) struct Core {
     pub(super) slots: Slots,
     pub(super) claims: Claims,
     /// Who leads, as the store last said.
-    pub(super) leader: watch::Sender<Option<Leader>>,
+    pub(super) seen: Seen,
     /// Makes the keeper beat at once.
     pub(super) beat: Notify,
     /// When the keeper last heard from the store: a steady count in µs, 0 for never.

@@ -50,6 +50,11 @@ impl Dice {
         ClaimId::generate(unix_ms(clock), self.rng().random())
     }
 
+    /// Dice of their own for a part that rolls many.
+    pub(super) fn fork(&self) -> StdRng {
+        StdRng::from_rng(&mut *self.rng())
+    }
+
     fn rng(&self) -> MutexGuard<'_, StdRng> {
         self.rng.lock().unwrap_or_else(PoisonError::into_inner)
     }

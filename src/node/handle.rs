@@ -4,8 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use tokio::sync::watch;
-
 use crate::config::NodeConfig;
 use crate::domain::id::Callback;
 use crate::domain::id::ProcessId;
@@ -86,10 +84,10 @@ impl NodeHandle {
         self.core.store_time.now()
     }
 
-    /// Who leads, as the store last said; changes can be waited for.
+    /// Who leads, as the store last said.
     #[must_use]
-    pub fn leader(&self) -> watch::Receiver<Option<Leader>> {
-        self.core.leader.subscribe()
+    pub fn leader(&self) -> Option<Leader> {
+        self.core.seen.leader()
     }
 
     /// How it is. Costs a look at each open run while one is told to stop, else nothing.
@@ -103,7 +101,7 @@ impl NodeHandle {
             draining: core.is_draining() || core.gone.is_cancelled(),
             held: core.slots.held(),
             skew_us: core.skew_us.load(Relaxed),
-            leader: core.leader.borrow().clone(),
+            leader: core.seen.leader(),
             stopping: runs.iter().filter(|run| told(run)).map(OpenTask::of).collect(),
         }
     }

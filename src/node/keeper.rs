@@ -30,7 +30,6 @@ use crate::store::Beat;
 use crate::store::Error;
 use crate::store::Keep;
 use crate::store::Kept;
-use crate::store::Leader;
 use crate::store::Store;
 
 use super::ahead::Ahead;
@@ -155,7 +154,7 @@ impl Keeper {
             warn!(count = lost_count, "leases are lost; their runs are stopped");
         }
         self.core.claims.stop(&kept.stop);
-        self.note_leader(kept.leader);
+        self.core.seen.note(round.sent, kept.now, kept.leader.as_ref());
         self.note_skew();
         if !self.has_joined {
             self.has_joined = true;
@@ -175,14 +174,6 @@ impl Keeper {
             );
         }
         next_end
-    }
-
-    fn note_leader(&self, leader: Option<Leader>) {
-        self.core.leader.send_if_modified(|known| {
-            let is_new = *known != leader;
-            *known = leader;
-            is_new
-        });
     }
 
     fn note_skew(&mut self) {

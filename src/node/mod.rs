@@ -15,6 +15,7 @@
 //! | [`runner`] | calls handlers, stops them, decides their outcome | handlers' runtime |
 //! | [`acker`] | sends verdicts in batches, until they are answered | caller's runtime |
 //! | [`keeper`] | beats, renews leases, ends trust | a thread with a connection of its own |
+//! | [`Candidate`] | stands for leader, and does the cluster's duties | caller's runtime, a connection of its own |
 //! | [`drain`](mod@drain) | leaves in good order | caller's runtime |
 //!
 //! They share a [`core`]: settings, the [`claims`] that are held, the [`slots`] that are free, and
@@ -55,6 +56,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::sync::DropGuard;
 
+use crate::leader::Candidate;
 use crate::store::Store;
 
 use self::acker::Acker;
@@ -127,6 +129,8 @@ impl Node {
 /// The moving parts of a node. Dropping it stops them all at once.
 struct Wired {
     loops: JoinSet<()>,
+    /// Empty if the node does not stand for leader.
+    leader: JoinSet<()>,
     runner: Arc<Runner>,
     ahead: Ahead,
     keeper: std::thread::JoinHandle<()>,
@@ -188,17 +192,36 @@ impl Wired {
         } else {
             core.claimed_out.cancel();
         }
-        Ok(Self { loops, runner, ahead, keeper, keeper_stop, _parts_stop: parts_stop })
+        let mut leader = JoinSet::new();
+        if core.config.stands_for_leader {
+            leader.spawn(candidate(core).run(core.draining.clone()));
+        }
+        Ok(Self { loops, leader, runner, ahead, keeper, keeper_stop, _parts_stop: parts_stop })
     }
 
     /// Drains, stops the loops, and says goodbye to the cluster.
     async fn drain(mut self, core: &Arc<Core>) -> Drained {
         let drained = drain::drain(core, &self.ahead, &self.runner).await;
+        // A node that leaves resigns as soon as it drains, and the others hear of it.
+        while self.leader.join_next().await.is_some() {}
         self.loops.shutdown().await;
         self.keeper_stop.cancel();
         let keeper = self.keeper;
         let _a_panicked_keeper_has_ended_too =
             tokio::task::spawn_blocking(move || keeper.join()).await;
         drained
+    }
+}
+
+/// Stands for leader over a connection of its own, where large batches of others do not delay looks.
+fn candidate(core: &Core) -> Candidate {
+    Candidate {
+        store: core.store.apart(),
+        clock: Arc::clone(&core.clock),
+        node: core.config.name.clone(),
+        process: core.process.clone(),
+        seen: core.seen.clone(),
+        events: core.events.clone(),
+        rng: core.dice.fork(),
     }
 }
