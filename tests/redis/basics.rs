@@ -73,8 +73,8 @@ async fn a_drained_store_holds_no_leftover_key() {
     shed.finish(&second, Outcome::Completed(None)).await.unwrap();
 
     assert_eq!(shed.task("kept").await.unwrap().state, TaskState::Completed);
-    let leader = super::basics::lead(&shed).await;
-    super::basics::maintain(&shed, &leader).await;
+    let mandate = shed.lead().await;
+    shed.maintain(&mandate).await;
     let left = shed.leftovers().await;
     assert!(left.is_empty(), "{left:?}");
     let nothing = shed.store.stats().await.unwrap();
@@ -99,30 +99,4 @@ async fn a_result_and_errors_come_back_as_they_were() {
     assert_eq!(ended.result, Some(result));
     assert_eq!(ended.attempt, 2);
     assert_eq!(ended.errors[0].message, "tab\there \u{1F980}");
-}
-
-pub(crate) async fn lead(shed: &Shed) -> taskshed::store::Mandate {
-    use taskshed::store::Campaign;
-    use taskshed::store::Leadership;
-    use taskshed::store::Mandate;
-
-    let standing = super::shed::holder("node-l");
-    let campaign = Campaign { node: standing.node, process: standing.process, ttl: 10 * SECOND };
-    let leader = shed.store.campaign(&campaign).await.unwrap().leader.unwrap();
-    Mandate { process: leader.process, term: leader.term }
-}
-
-pub(crate) async fn maintain(
-    shed: &Shed,
-    mandate: &taskshed::store::Mandate,
-) -> taskshed::store::Maintained {
-    use taskshed::store::Leadership;
-    use taskshed::store::Led;
-    use taskshed::store::Maintain;
-
-    let house = Maintain { mandate: mandate.clone(), limit: 1000 };
-    match shed.store.maintain(&house).await.unwrap() {
-        Led::Done(maintained) => maintained,
-        Led::Deposed => panic!("deposed"),
-    }
 }

@@ -8,5 +8,8 @@ mod redis_server;
 mod shed;
 
 mod basics;
+mod hints;
+mod leader;
+mod life;
 
 use redis_server::RedisServer;

@@ -20,22 +20,37 @@ use taskshed::domain::retry::Jitter;
 use taskshed::domain::state::Deciding;
 use taskshed::domain::state::Outcome;
 use taskshed::domain::state::decide;
+use taskshed::domain::state::decide_reclaim;
 use taskshed::domain::task::NewTask;
 use taskshed::domain::time::Timestamp;
 use taskshed::store::AckItem;
 use taskshed::store::Acked;
+use taskshed::store::Action;
 use taskshed::store::Add;
 use taskshed::store::AddOutcome;
+use taskshed::store::Campaign;
+use taskshed::store::Change;
+use taskshed::store::Changed;
 use taskshed::store::Claim;
 use taskshed::store::Claimed;
 use taskshed::store::Existing;
 use taskshed::store::Fetch;
 use taskshed::store::Holder;
 use taskshed::store::HolderKind;
+use taskshed::store::Leadership;
+use taskshed::store::Led;
+use taskshed::store::Look;
+use taskshed::store::Maintain;
+use taskshed::store::Maintained;
+use taskshed::store::Mandate;
 use taskshed::store::Options;
 use taskshed::store::Queue;
+use taskshed::store::Reclaim;
+use taskshed::store::ReclaimItem;
 use taskshed::store::Result;
+use taskshed::store::Scope;
 use taskshed::store::SuspectRoom;
+use taskshed::store::Target;
 use taskshed::store::TaskRecord;
 use taskshed::store::Tasks;
 use taskshed::store::redis::RedisStore;
@@ -111,6 +126,52 @@ impl Shed {
         let items: Vec<_> =
             claimed.tasks.iter().map(|task| ack(task, outcome.clone(), claimed.now)).collect();
         self.store.ack(&items).await
+    }
+
+    /// Loses a lease as the leader does: its end passes, and each task gets its verdict.
+    pub(crate) async fn reclaim(&self, mandate: &Mandate, claim: &ClaimId) -> u64 {
+        let scope = Scope::Claims(vec![claim.clone()]);
+        let look = Look { mandate: mandate.clone(), scope };
+        let Led::Done(views) = self.store.leases(&look).await.unwrap() else { panic!("deposed") };
+        let view = &views[0];
+        let now = Timestamp::from_us(START);
+        let deciding = Deciding { now, jitter: Jitter::NONE, node: &view.node };
+        let items = view.tasks.iter().map(|task| ReclaimItem {
+            task: task.id.clone(),
+            fence: task.lease.clone().unwrap().fence,
+            spec: task.spec.clone(),
+            verdict: decide_reclaim(task, view.crashed, &deciding),
+        });
+        let reclaim = Reclaim {
+            mandate: mandate.clone(),
+            claim: claim.clone(),
+            expires_at: view.expires_at,
+            items: items.collect(),
+        };
+        match self.store.reclaim(&reclaim).await.unwrap() {
+            Led::Done(count) => count,
+            Led::Deposed => panic!("deposed"),
+        }
+    }
+
+    pub(crate) async fn lead(&self) -> Mandate {
+        let Holder { node, process, .. } = holder("node-l");
+        let campaign = Campaign { node, process, ttl: 1_000_000 * SECOND };
+        let leader = self.store.campaign(&campaign).await.unwrap().leader.unwrap();
+        Mandate { process: leader.process, term: leader.term }
+    }
+
+    pub(crate) async fn maintain(&self, mandate: &Mandate) -> Maintained {
+        let house = Maintain { mandate: mandate.clone(), limit: 1000 };
+        match self.store.maintain(&house).await.unwrap() {
+            Led::Done(maintained) => maintained,
+            Led::Deposed => panic!("deposed"),
+        }
+    }
+
+    pub(crate) async fn change(&self, action: Action, ids: &[&str]) -> Changed {
+        let target = Target::Ids(ids.iter().map(|id| TaskId::parse(id).unwrap()).collect());
+        self.store.change(&Change { target, action }).await.unwrap()
     }
 
     pub(crate) async fn task(&self, id: &str) -> Option<TaskRecord> {

@@ -94,7 +94,16 @@ impl Leadership for RedisStore {
             return Ok(Led::Deposed);
         }
         let leases: Vec<LeaseReply> = read("leases", answer)?;
-        Ok(Led::Done(leases.into_iter().filter_map(lease_view).collect()))
+        let mut views = Vec::with_capacity(leases.len());
+        for lease in leases {
+            let claim = lease.0.clone();
+            let (view, damaged) = lease_view(lease);
+            if !damaged.is_empty() {
+                self.set_aside("leases", &claim, &damaged).await?;
+            }
+            views.extend(view);
+        }
+        Ok(Led::Done(views))
     }
 
     async fn reclaim(&self, reclaim: &Reclaim) -> Result<Led<u64>> {
@@ -161,20 +170,31 @@ fn led<T: FromRedisValue>(method: &'static str, answer: Value) -> Result<Led<T>>
     if answer == Value::Int(-1) { Ok(Led::Deposed) } else { read(method, answer).map(Led::Done) }
 }
 
-/// A lease; tasks whose records cannot be read are left out, so they stay with it.
-fn lease_view(reply: LeaseReply) -> Option<LeaseView> {
+/// A lease, and the ids of tasks in it whose records cannot be read.
+fn lease_view(reply: LeaseReply) -> (Option<LeaseView>, Vec<String>) {
     let (claim, node, process, kind, ttl_us, grace_us, end_us, crashed, rows) = reply;
-    Some(LeaseView {
-        claim: ClaimId::parse(&claim).ok()?,
-        node: NodeName::parse(&node).ok()?,
-        process: ProcessId::parse(&process).ok()?,
+    let (mut tasks, mut damaged) = (Vec::with_capacity(rows.len()), Vec::new());
+    for row in rows {
+        let id = row.id.clone();
+        match row.read() {
+            Ok(task) => tasks.push(task),
+            Err(_) => damaged.push(id),
+        }
+    }
+    let names = (ClaimId::parse(&claim), NodeName::parse(&node), ProcessId::parse(&process));
+    let (Ok(claim), Ok(node), Ok(process)) = names else { return (None, damaged) };
+    let view = LeaseView {
+        claim,
+        node,
+        process,
         kind: if kind == "r" { HolderKind::Remote } else { HolderKind::Node },
         ttl: Duration::from_micros(ttl_us),
         grace: Duration::from_micros(grace_us),
         expires_at: Timestamp::from_us(end_us),
         crashed,
-        tasks: rows.into_iter().filter_map(|row| row.read().ok()).collect(),
-    })
+        tasks,
+    };
+    (Some(view), damaged)
 }
 
 fn node_view(texts: &[String]) -> Option<NodeView> {

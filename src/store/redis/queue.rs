@@ -63,9 +63,7 @@ impl Queue for RedisStore {
         let reply: ClaimReply = self.link.run("claim", &script::CLAIM, call).await?;
         let (claimed, damaged) = read_claim(claim, reply);
         if !damaged.is_empty() {
-            let mut call = self.call(&script::SET_ASIDE);
-            call.arg(claim.id.as_str()).arg(damaged);
-            let _set: i64 = self.link.run("claim", &script::SET_ASIDE, call).await?;
+            self.set_aside("claim", claim.id.as_str(), &damaged).await?;
         }
         Ok(claimed)
     }
@@ -125,6 +123,19 @@ impl Queue for RedisStore {
 }
 
 impl RedisStore {
+    /// Takes tasks whose records cannot be read from a claim, and keeps them as they are (T1).
+    pub(super) async fn set_aside(
+        &self,
+        method: &'static str,
+        claim: &str,
+        damaged: &[String],
+    ) -> Result<()> {
+        let mut call = self.call(&script::SET_ASIDE);
+        call.arg(claim).arg(damaged);
+        let _set: i64 = self.link.run(method, &script::SET_ASIDE, call).await?;
+        Ok(())
+    }
+
     fn claim_call(&self, claim: &Claim) -> Cmd {
         let mut call = self.call(&script::CLAIM);
         call.arg(claim.id.as_str())

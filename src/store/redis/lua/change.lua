@@ -23,14 +23,6 @@ local function skip(id, state)
   skipped[#skipped + 1] = state
 end
 
-local function ask(id, cancel, pause, planned)
-  if cancel == '' and pause == '' and planned == '' then
-    call('HDEL', P .. 'asked', id)
-  else
-    call('HSET', P .. 'asked', id, cancel .. '\t' .. pause .. '\t' .. planned)
-  end
-end
-
 local scheduled = {}
 
 function scheduled.pause(id, h, s)
@@ -63,6 +55,7 @@ end
 
 function scheduled.reschedule(id, h, s, at)
   leave(id, h, s)
+  call('HDEL', P .. 'asked', id)
   s.planned = ''
   save_state(id, s)
   enter(id, h, s, us(at))

@@ -137,14 +137,23 @@ end
 local fence, lease_end = '0', '0'
 local isolate = false
 if lease then
-  local held = call('HGETALL', P .. 'claim:' .. claim)
+  local held, again = call('HGETALL', P .. 'claim:' .. claim), {}
   for i = 1, #held, 2 do
     local record = held[i + 1] ~= '' and call('HGET', P .. 'rec', held[i])
     if record then
-      local n = #ids + 1
-      ids[n], run_ats[n], records[n] = held[i], held[i + 1], record
-      states[n] = call('HGET', P .. 'st', held[i]) or ''
+      local h = header(record)
+      again[#again + 1] = { id = held[i], at = held[i + 1], record = record,
+        priority = h and h.priority or '9' }
     end
+  end
+  table.sort(again, function(a, b)
+    if a.priority ~= b.priority then return a.priority < b.priority end
+    if a.at ~= b.at then return tonumber(a.at) < tonumber(b.at) end
+    return a.id < b.id
+  end)
+  for i, task in ipairs(again) do
+    ids[i], run_ats[i], records[i] = task.id, task.at, task.record
+    states[i] = call('HGET', P .. 'st', task.id) or ''
   end
   fence = match(lease, '\t(%d+)$')
   lease_end = call('ZSCORE', P .. 'leases', claim) or '0'

@@ -223,6 +223,7 @@ local function forget(id, h)
   call('HDEL', P .. 'rec', id)
   call('HDEL', P .. 'st', id)
   call('HDEL', P .. 'res', id)
+  call('HDEL', P .. 'asked', id)
   call('ZREM', P .. 'watched', id)
   if h.group ~= '' then call('SREM', P .. 'group:' .. h.group, id) end
   if h.expires ~= '' then call('ZREM', P .. 'expires', id) end
@@ -246,6 +247,7 @@ local function end_task(id, h, s, ended)
 
   s.paused = ''
   save_state(id, s)
+  call('HDEL', P .. 'asked', id)
   if ended.result and ended.result ~= '' then call('HSET', P .. 'res', id, ended.result) end
   call('HSET', P .. 'fin', id, ended.state .. '\t' .. us(now) .. '\t' .. ended.at)
   call('ZADD', P .. 'ended:' .. ended.state, us(math.min(now + keep, MOMENT_MAX)), id)
@@ -317,12 +319,21 @@ local function asked_of(id)
   return match(text, '^(c?)\t(%d*)\t(%d*)$')
 end
 
+-- Notes what was asked of a running task.
+local function ask(id, cancel, pause, planned)
+  if cancel == '' and pause == '' and planned == '' then
+    call('HDEL', P .. 'asked', id)
+  else
+    call('HSET', P .. 'asked', id, cancel .. '\t' .. pause .. '\t' .. planned)
+  end
+end
+
 -- Applies a verdict to a task that `claim` holds, and yields to what was asked meanwhile.
--- `v.at` is the moment of an "again"; `run_at` that of the run.
+-- `v.at` is the moment of an "again"; `run_at` that of the run. A planned time that was asked for
+-- waits for the occurrence that it is for, so a retry in between does not lose it.
 local function apply(id, h, claim, fence, run_at, v)
   local cancel, pause, planned = asked_of(id)
   local s = state_of(call('HGET', P .. 'st', id))
-  call('HDEL', P .. 'asked', id)
   call('HDEL', P .. 'running', id)
   call('HDEL', P .. 'claim:' .. claim, id)
   call('HDEL', P .. 'stop:' .. claim, id)
@@ -337,7 +348,8 @@ local function apply(id, h, claim, fence, run_at, v)
   else
     local at = us(moment(v.at))
     s.planned = v.planned
-    if planned ~= '' and v.word == 'next' then at, s.planned = planned, planned end
+    if planned ~= '' and v.word == 'next' then at, s.planned, planned = planned, planned, '' end
+    ask(id, '', '', planned)
     if s.planned == at then s.planned = '' end
     s.paused = pause
     if v.result ~= '' then call('HSET', P .. 'res', id, v.result) end
