@@ -46,7 +46,7 @@ async fn the_successor_of_a_running_task_waits_until_the_old_run_lets_go() {
     shed.add(vec![planned(task("a"))]).await.unwrap();
     let old = shed.claim(1).await.unwrap();
 
-    let outcomes = shed.add(vec![planned(task("a").priority(Default::default()))]).await.unwrap();
+    let outcomes = shed.add(vec![planned(task("a"))]).await.unwrap();
     let none = shed.claim(1).await.unwrap();
     let keep = Keep {
         beat: None,

@@ -1,15 +1,18 @@
 //! What only the Redis store has to prove: its server's faults, its settings, its keys.
 
-#![expect(clippy::panic, reason = "tests may")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "../support/redis_server.rs"]
 mod redis_server;
 
+mod proxy;
 mod shed;
 
 mod basics;
+mod faults;
 mod hints;
 mod leader;
 mod life;
+mod login;
 
 use redis_server::RedisServer;

@@ -21,6 +21,7 @@ pub(crate) struct RedisServer {
     dir: TempDir,
     port: u16,
     options: Vec<String>,
+    tls: bool,
 }
 
 impl RedisServer {
@@ -28,7 +29,20 @@ impl RedisServer {
     pub(crate) fn start(options: &[&str]) -> Self {
         let dir = TempDir::new().expect("a directory for the server can be made");
         let options = options.iter().map(|option| (*option).to_owned()).collect();
-        let mut server = Self { guard: None, dir, port: free_port(), options };
+        let mut server = Self { guard: None, dir, port: free_port(), options, tls: false };
+        server.restart();
+        server
+    }
+
+    /// Starts a server that takes TLS connections alone, with the password `s3cret`.
+    pub(crate) fn start_tls(cert: &str, key: &str, authority: &str) -> Self {
+        let files =
+            ["--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", authority];
+        let mut options = vec!["--requirepass", "s3cret", "--tls-auth-clients", "no"];
+        options.extend(files);
+        let dir = TempDir::new().expect("a directory for the server can be made");
+        let options = options.into_iter().map(str::to_owned).collect();
+        let mut server = Self { guard: None, dir, port: free_port(), options, tls: true };
         server.restart();
         server
     }
@@ -36,11 +50,6 @@ impl RedisServer {
     /// Where it listens.
     pub(crate) fn port(&self) -> u16 {
         self.port
-    }
-
-    /// Its directory.
-    pub(crate) fn dir(&self) -> &std::path::Path {
-        self.dir.path()
     }
 
     /// Its URL, without a user.
@@ -61,7 +70,8 @@ impl RedisServer {
         self.kill();
         let guard = Command::new("sh")
             .args(["-c", GUARD, "sh", "redis-server", "--bind", "127.0.0.1", "--save", ""])
-            .args(["--port", &self.port.to_string(), "--dir"])
+            .args(if self.tls { &["--port", "0", "--tls-port"][..] } else { &["--port"] })
+            .args([&self.port.to_string(), "--dir"])
             .arg(self.dir.path())
             .args(["--logfile", "log"])
             .args(&self.options)
@@ -91,9 +101,8 @@ impl RedisServer {
     }
 
     fn answers(&self) -> bool {
-        let tls_only = self.options.iter().any(|option| option == "--tls-port");
         let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) else { return false };
-        if tls_only {
+        if self.tls {
             return true;
         }
         let mut answer = [0; 5];
