@@ -1,0 +1,164 @@
+//! A node's API on a store whose clock the test moves.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use serde_json::Value;
+use serde_json::json;
+use taskshed::Scheduler;
+use taskshed::clock::Clock;
+use taskshed::clock::ManualClock;
+use taskshed::clock::SystemClock;
+use taskshed::domain::id::ClaimId;
+use taskshed::domain::id::NodeName;
+use taskshed::domain::id::ProcessId;
+use taskshed::domain::id::QueueName;
+use taskshed::domain::retry::Jitter;
+use taskshed::domain::state::Deciding;
+use taskshed::domain::state::Outcome;
+use taskshed::domain::state::decide;
+use taskshed::domain::time::Timestamp;
+use taskshed::http::Api;
+use taskshed::http::Readiness;
+use taskshed::http::serve;
+use taskshed::store::AckItem;
+use taskshed::store::Claim;
+use taskshed::store::Claimed;
+use taskshed::store::Holder;
+use taskshed::store::HolderKind;
+use taskshed::store::Options;
+use taskshed::store::Store;
+use taskshed::store::SuspectRoom;
+use taskshed::store::redis::RedisStore;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::asked::Client;
+use super::asked::Reply;
+use super::faulty::Faulty;
+use super::redis_server::RedisServer;
+
+/// What the store's clock shows at first: 2027-01-15T08:00:00Z.
+pub(crate) const START: &str = "2027-01-15T08:00:00.000000Z";
+
+static SHARED: LazyLock<RedisServer> = LazyLock::new(|| RedisServer::start(&[]));
+
+pub(crate) struct Shed {
+    pub(crate) clock: ManualClock,
+    pub(crate) store: Faulty,
+    pub(crate) scheduler: Scheduler,
+    pub(crate) address: SocketAddr,
+    pub(crate) readiness: watch::Sender<Readiness>,
+    pub(crate) shutdown: CancellationToken,
+    pub(crate) servers: JoinSet<std::io::Result<()>>,
+}
+
+impl Shed {
+    pub(crate) async fn new() -> Self {
+        let clock = ManualClock::at(Timestamp::parse(START).unwrap());
+        let shared: Arc<dyn Clock> = Arc::new(clock.clone());
+        let namespace = format!("n{}", rand::random::<u64>()).parse().unwrap();
+        let options = Options { namespace, ..Options::default() };
+        let store = RedisStore::open(&SHARED.url(), options).unwrap().with_clock(shared);
+        let store = Faulty::new(Arc::new(store));
+        let scheduler = Scheduler::with(
+            Arc::new(store.clone()),
+            Arc::new(SystemClock),
+            StdRng::seed_from_u64(1),
+        );
+
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let readiness = watch::Sender::new(Readiness::Ready);
+        let state = readiness.subscribe();
+        let api = Api::new(scheduler.clone()).readiness(move || *state.borrow());
+        let shutdown = CancellationToken::new();
+        let mut servers = JoinSet::new();
+        servers.spawn(serve(listener, api, shutdown.clone().cancelled_owned()));
+        Self { clock, store, scheduler, address, readiness, shutdown, servers }
+    }
+
+    pub(crate) async fn client(&self) -> Client {
+        Client::connect(self.address).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Reply {
+        self.client().await.get(path).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Reply {
+        self.client().await.post(path, &body.to_string()).await
+    }
+
+    /// Adds a task through the API and gives its id.
+    pub(crate) async fn add(&self, task: Value) -> String {
+        let reply = self.post("/v1/tasks", &task).await;
+        assert_eq!(reply.status, 201, "{reply:?}");
+        reply.json()["tasks"][0]["task_id"].as_str().unwrap().into()
+    }
+
+    /// A task as the API shows it.
+    pub(crate) async fn task(&self, id: &str) -> Value {
+        let reply = self.get(&format!("/v1/tasks/{id}")).await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        reply.json()
+    }
+
+    /// How many tasks there are.
+    pub(crate) async fn count(&self) -> usize {
+        self.get("/v1/tasks?limit=1000").await.json()["tasks"].as_array().unwrap().len()
+    }
+
+    /// Takes what is due, as a node would.
+    pub(crate) async fn claim(&self, limit: usize) -> Claimed {
+        let process = ProcessId::parse("node-1").unwrap();
+        let claim = Claim {
+            id: ClaimId::generate(0, rand::random()),
+            holder: Holder {
+                node: NodeName::parse("node").unwrap(),
+                process,
+                kind: HolderKind::Node,
+            },
+            queues: vec![QueueName::default(), QueueName::parse("mail").unwrap()],
+            callbacks: None,
+            limit,
+            ttl: Duration::from_secs(10),
+            grace: Duration::from_secs(2),
+            ahead: Duration::ZERO,
+            suspects: SuspectRoom::default(),
+            wait: false,
+        };
+        let store: &dyn Store = &self.store;
+        store.claim(&claim).await.unwrap()
+    }
+
+    /// Hands an outcome of all claimed tasks back.
+    pub(crate) async fn ack(&self, claimed: &Claimed, outcome: &Outcome) {
+        let node = NodeName::parse("node").unwrap();
+        let deciding = Deciding { now: claimed.now, jitter: Jitter::NONE, node: &node };
+        let items = claimed.tasks.iter().map(|task| {
+            let lease = task.lease.as_ref().unwrap();
+            AckItem {
+                claim: lease.claim_id.clone(),
+                task: task.id.clone(),
+                fence: lease.fence,
+                spec: Arc::clone(&task.spec),
+                verdict: decide(task, outcome.clone(), &deciding),
+            }
+        });
+        let items: Vec<_> = items.collect();
+        let store: &dyn Store = &self.store;
+        store.ack(&items).await.unwrap();
+    }
+}
+
+/// A task that needs nothing else.
+pub(crate) fn noop(id: &str) -> Value {
+    json!({ "task_id": id, "callback": "noop" })
+}
