@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use crate::clock::SystemClock;
 use crate::store::Error;
 use crate::store::Options;
 use crate::store::Result;
 use crate::store::Store;
 
-/// The store that `url` names. Nothing is sent yet.
+/// The store that `url` names. Nothing is sent yet; `memory:` is an empty one at each call.
 ///
 /// # Errors
 ///
@@ -16,13 +17,16 @@ use crate::store::Store;
 pub fn open(url: &str, options: Options) -> Result<Arc<dyn Store>> {
     let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
     match scheme {
+        "memory" if matches!(url, "memory:" | "memory://") => {
+            Ok(Arc::new(super::memory::MemoryStore::new(Arc::new(SystemClock), options)))
+        }
         #[cfg(feature = "redis")]
         "redis" | "rediss" | "redis+unix" | "valkey" | "valkeys" => {
             Ok(Arc::new(super::redis::RedisStore::open(url, options)?))
         }
         _ => Err(Error::Unusable {
             problem: format!(
-                "no store has the scheme {scheme:?}; use redis://HOST:PORT/DB or rediss://"
+                "no store has the scheme {scheme:?}; use memory:, redis://HOST:PORT/DB or rediss://"
             ),
         }),
     }

@@ -21,6 +21,7 @@
 
 pub mod connect;
 pub mod error;
+pub mod memory;
 #[cfg(feature = "redis")]
 pub mod redis;
 mod reply;

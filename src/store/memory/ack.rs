@@ -1,0 +1,161 @@
+//! Leases are kept, and runs handed back.
+
+use crate::domain::id::ClaimId;
+use crate::domain::id::TaskId;
+use crate::domain::lease::Fence;
+use crate::domain::state::Again;
+use crate::domain::state::TaskState;
+use crate::domain::state::Verdict;
+use crate::domain::time::Timestamp;
+use crate::store::AckItem;
+use crate::store::Acked;
+use crate::store::Beat;
+use crate::store::HolderKind;
+use crate::store::Keep;
+use crate::store::Kept;
+use crate::store::NodeView;
+use crate::store::Stop;
+use crate::store::StopReason;
+
+use super::state::Asked;
+use super::state::Entry;
+use super::state::Held;
+use super::state::Run;
+use super::state::State;
+
+/// The outcome of a run under a claim.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct HandedBack<'a> {
+    pub(super) claim: &'a ClaimId,
+    pub(super) task: &'a TaskId,
+    pub(super) fence: Fence,
+    pub(super) verdict: &'a Verdict,
+}
+
+impl State {
+    pub(super) fn keep(&mut self, keep: &Keep, now: Timestamp) -> Kept {
+        if let Some(beat) = &keep.beat {
+            self.beat(beat, now);
+        }
+
+        let mut kept = Kept { now, lost: Vec::new(), stop: Vec::new(), leader: None };
+        for claim in &keep.claims {
+            match self.leases.get_mut(claim) {
+                Some(held) => {
+                    held.ttl = keep.ttl;
+                    held.expires_at = now.plus(keep.ttl);
+                    held.renewed_at = now;
+                }
+                None => kept.lost.push(claim.clone()),
+            }
+            if let Some(held) = self.leases.get(claim) {
+                kept.stop.extend(held.runs.iter().filter_map(|run| self.stop(claim, run)));
+            }
+        }
+        kept.leader = self.chair.leader(now);
+        kept
+    }
+
+    fn beat(&mut self, beat: &Beat, now: Timestamp) {
+        if !beat.leaving {
+            self.nodes.insert(beat.node.clone(), node_view(beat, now));
+            return;
+        }
+        self.hinting.unwait(&beat.process);
+        if self.nodes.get(&beat.node).is_some_and(|node| node.process == beat.process) {
+            self.nodes.remove(&beat.node);
+        }
+    }
+
+    fn stop(&self, claim: &ClaimId, (task, run): (&TaskId, &Run)) -> Option<Stop> {
+        let is_cancelled = || self.tasks.get(task).is_some_and(|entry| entry.asked.cancel);
+        let reason = match run {
+            Run::Superseded => StopReason::Superseded,
+            Run::Present if is_cancelled() => StopReason::Cancelled,
+            Run::Present => return None,
+        };
+        Some(Stop { claim: claim.clone(), task: task.clone(), reason })
+    }
+
+    pub(super) fn ack(&mut self, items: &[AckItem], now: Timestamp) -> Vec<Acked> {
+        let mut acked = Vec::with_capacity(items.len());
+        for item in items {
+            let (claim, task) = (&item.claim, &item.task);
+            let handed = HandedBack { claim, task, fence: item.fence, verdict: &item.verdict };
+            let is_accepted = self.hand_back(&handed, now);
+            self.close_if_empty(&item.claim, now);
+            acked.push(if is_accepted { Acked::Done } else { Acked::Stale });
+        }
+        acked
+    }
+
+    /// Applies a verdict if the claim holds the task with that fence (T5). Whoever is accepted
+    /// leaves the claim in the same step, so no second outcome is (T6).
+    pub(super) fn hand_back(&mut self, handed: &HandedBack<'_>, now: Timestamp) -> bool {
+        let HandedBack { claim, task: id, fence, verdict } = *handed;
+        let Some(run) = self.leases.get_mut(claim).and_then(|held| let_out(held, id, fence)) else {
+            return false;
+        };
+        if run == Run::Superseded {
+            self.let_go(id);
+            return false;
+        }
+        if let Some(entry) = self.take(id) {
+            self.apply(entry, verdict, now);
+        }
+        true
+    }
+
+    /// Applies a verdict to a task that was taken out, and yields to what was asked meanwhile.
+    fn apply(&mut self, mut entry: Entry, verdict: &Verdict, now: Timestamp) {
+        let asked = std::mem::take(&mut entry.asked);
+        entry.claim = None;
+        entry.task.state = TaskState::Scheduled;
+        match verdict {
+            Verdict::End { state, attempt, crashes, errors, result } => {
+                let task = &mut entry.task;
+                (task.attempt, task.crashes, task.errors) = (*attempt, *crashes, errors.clone());
+                task.result = result.clone().or(task.result.take());
+                let has_won = *state == TaskState::Completed && !task.spec.schedule.is_recurring();
+                let is_cancelled = asked.cancel && !has_won;
+                self.end(entry, if is_cancelled { TaskState::Cancelled } else { *state }, now);
+            }
+            Verdict::Again { why, run_at, planned_at, attempt, crashes, errors, result } => {
+                let task = &mut entry.task;
+                (task.attempt, task.crashes, task.errors) = (*attempt, *crashes, errors.clone());
+                task.result = result.clone().or(task.result.take());
+                if asked.cancel {
+                    self.end(entry, TaskState::Cancelled, now);
+                    return;
+                }
+                (task.run_at, task.planned_at) = match asked {
+                    Asked { planned_at: Some(at), .. } if *why == Again::Next => (at, at),
+                    _ => (run_at.resolve(now), *planned_at),
+                };
+                task.paused_at = asked.paused_at;
+                self.put(entry);
+            }
+        }
+    }
+}
+
+/// Takes a run from its lease if the fence is its own.
+fn let_out(held: &mut Held, id: &TaskId, fence: Fence) -> Option<Run> {
+    if held.fence == fence { held.runs.remove(id) } else { None }
+}
+
+fn node_view(beat: &Beat, now: Timestamp) -> NodeView {
+    NodeView {
+        node: beat.node.clone(),
+        process: beat.process.clone(),
+        kind: HolderKind::Node,
+        version: beat.version.clone(),
+        queues: beat.queues.clone(),
+        callbacks: beat.callbacks.to_vec(),
+        concurrency: u64::try_from(beat.concurrency).unwrap_or(u64::MAX),
+        running: u64::try_from(beat.running).unwrap_or(u64::MAX),
+        draining: beat.draining,
+        skew_us: beat.skew_us,
+        beat_at: now,
+    }
+}
