@@ -1,6 +1,6 @@
 //! Tasks in Redis: every method of the contract is one script, which the server runs as one step.
 //!
-//! [`keys`] lists what is kept where, the scripts in `lua/` say what they guard. No policy lives
+//! `keys` lists what is kept where, the scripts in `lua/` say what they guard. No policy lives
 //! there: acks and reclaims carry finished verdicts, and scripts never decode a spec (their JSON
 //! turns `[]` into `{}` and rounds large integers).
 //!
