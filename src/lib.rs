@@ -1,5 +1,7 @@
 //! A task scheduler and job runner.
 
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod domain;

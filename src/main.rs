@@ -1,3 +1,9 @@
-//! The binary `taskshed`.
+//! The binary `taskshed`: parse, run, exit.
 
+#[cfg(feature = "cli")]
+fn main() {
+    std::process::exit(taskshed::cli::main());
+}
+
+#[cfg(not(feature = "cli"))]
 fn main() {}
