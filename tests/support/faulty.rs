@@ -1,6 +1,7 @@
 //! A store that fails on demand: between a caller and any other store.
 
 use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -38,6 +39,7 @@ struct Faults {
     calls: Mutex<HashMap<&'static str, usize>>,
     is_cut: watch::Sender<bool>,
     is_frozen: watch::Sender<bool>,
+    hanging: watch::Sender<HashSet<&'static str>>,
 }
 
 impl Faulty {
@@ -48,6 +50,7 @@ impl Faulty {
             calls: Mutex::default(),
             is_cut: watch::Sender::new(false),
             is_frozen: watch::Sender::new(false),
+            hanging: watch::Sender::default(),
         };
         Self { inner, faults: Arc::new(faults) }
     }
@@ -55,6 +58,11 @@ impl Faulty {
     /// The next `count` calls of `method` have this fault.
     pub(crate) fn plan(&self, method: &'static str, fault: Fault, count: usize) {
         locked(&self.faults.planned).insert(method, (fault, count));
+    }
+
+    /// The next calls of `method` have no fault.
+    pub(crate) fn heal(&self, method: &'static str) {
+        locked(&self.faults.planned).remove(method);
     }
 
     /// From now on every call fails at once, or does not any more.
@@ -65,6 +73,17 @@ impl Faulty {
     /// From now on every call hangs, or goes on.
     pub(crate) fn freeze(&self, is_frozen: bool) {
         self.faults.is_frozen.send_replace(is_frozen);
+    }
+
+    /// From now on every call of `method` hangs, or goes on.
+    pub(crate) fn hang(&self, method: &'static str, hangs: bool) {
+        self.faults.hanging.send_modify(|hanging| {
+            if hangs {
+                hanging.insert(method);
+            } else {
+                hanging.remove(method);
+            }
+        });
     }
 
     /// How often `method` was called.
@@ -80,6 +99,8 @@ impl Faulty {
         *locked(&self.faults.calls).entry(method).or_default() += 1;
         let mut frozen = self.faults.is_frozen.subscribe();
         drop(frozen.wait_for(|is_frozen| !is_frozen).await);
+        let mut hanging = self.faults.hanging.subscribe();
+        drop(hanging.wait_for(|hanging| !hanging.contains(method)).await);
         if *self.faults.is_cut.borrow() {
             return Err(lost(method, "cut off"));
         }
@@ -207,4 +228,30 @@ impl Store for Faulty {
     async fn check(&self) -> Result<Vec<Finding>> {
         self.through("check", self.inner.check()).await
     }
+}
+
+#[tokio::test]
+async fn a_store_has_the_faults_that_were_asked_for() {
+    let clock = Arc::new(taskshed::clock::SystemClock);
+    let store = Faulty::new(Arc::new(memory::MemoryStore::new(clock, Options::default())));
+
+    store.plan("now", Fault::Request, 1);
+    store.plan("stats", Fault::Reply, 2);
+    assert!(store.now().await.is_err() && store.now().await.is_ok());
+    assert!(store.stats().await.is_err());
+    store.heal("stats");
+    assert!(store.stats().await.is_ok());
+    store.cut(true);
+    assert!(store.now().await.is_err());
+    store.cut(false);
+
+    store.hang("now", true);
+    assert!(futures_util::FutureExt::now_or_never(store.now()).is_none());
+    assert!(store.stats().await.is_ok());
+    store.hang("now", false);
+    store.freeze(true);
+    assert!(futures_util::FutureExt::now_or_never(store.now()).is_none());
+    store.freeze(false);
+    assert!(store.now().await.is_ok());
+    assert_eq!(store.calls("stats"), 3);
 }

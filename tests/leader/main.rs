@@ -1,0 +1,13 @@
+//! What a leader does, on a clock that the test moves: elections, reclaim, housekeeping.
+
+#![expect(clippy::unwrap_used, reason = "tests may")]
+#![expect(clippy::unchecked_time_subtraction, reason = "tests know their lengths")]
+
+#[path = "../support/faulty.rs"]
+mod faulty;
+
+mod fleet;
+
+mod election;
+mod housekeeping;
+mod reclaim;
