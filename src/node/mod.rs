@@ -73,6 +73,7 @@ pub use drain::Drained;
 pub use handle::NodeHandle;
 pub use handle::NodeStatus;
 pub use handle::OpenTask;
+pub(crate) use runner::run_alone;
 
 /// One process of the cluster, ready to run.
 #[derive(Debug)]

@@ -229,6 +229,12 @@ impl Runner {
     }
 }
 
+/// Runs a handler to its end without a node around it: nobody stops it, and no timeout strikes.
+pub(crate) async fn run_alone(handler: &dyn Handler, context: Context) -> Outcome {
+    let timeout = context.timeout();
+    outcome(Guarded::start(handler, context).await, None, timeout)
+}
+
 /// A handler's future whose panics are caught, also the one of its start and of its drop.
 struct Guarded {
     running: Option<Running>,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::clock::Clock;
 use crate::clock::SystemClock;
 use crate::store::Error;
 use crate::store::Options;
@@ -30,6 +31,12 @@ pub fn open(url: &str, options: Options) -> Result<Arc<dyn Store>> {
             ),
         }),
     }
+}
+
+/// An empty store in this process, for tests that own its time.
+#[must_use]
+pub fn in_memory(clock: Arc<dyn Clock>, options: Options) -> Arc<dyn Store> {
+    Arc::new(super::memory::MemoryStore::new(clock, options))
 }
 
 /// The store that `url` names, checked and ready.

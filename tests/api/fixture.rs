@@ -1,8 +1,7 @@
-//! A node's API on a store whose clock the test moves.
+//! A node's API on a store in memory whose clock the test moves.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use rand::SeedableRng;
@@ -33,7 +32,7 @@ use taskshed::store::HolderKind;
 use taskshed::store::Options;
 use taskshed::store::Store;
 use taskshed::store::SuspectRoom;
-use taskshed::store::redis::RedisStore;
+use taskshed::store::connect::in_memory;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -42,12 +41,9 @@ use tokio_util::sync::CancellationToken;
 use super::asked::Client;
 use super::asked::Reply;
 use super::faulty::Faulty;
-use super::redis_server::RedisServer;
 
 /// What the store's clock shows at first: 2027-01-15T08:00:00Z.
 pub(crate) const START: &str = "2027-01-15T08:00:00.000000Z";
-
-static SHARED: LazyLock<RedisServer> = LazyLock::new(|| RedisServer::start(&[]));
 
 pub(crate) struct Shed {
     pub(crate) clock: ManualClock,
@@ -63,10 +59,7 @@ impl Shed {
     pub(crate) async fn new() -> Self {
         let clock = ManualClock::at(Timestamp::parse(START).unwrap());
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
-        let namespace = format!("n{}", rand::random::<u64>()).parse().unwrap();
-        let options = Options { namespace, ..Options::default() };
-        let store = RedisStore::open(&SHARED.url(), options).unwrap().with_clock(shared);
-        let store = Faulty::new(Arc::new(store));
+        let store = Faulty::new(in_memory(shared, Options::default()));
         let scheduler = Scheduler::with(
             Arc::new(store.clone()),
             Arc::new(SystemClock),

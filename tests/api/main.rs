@@ -5,10 +5,6 @@
 #[path = "../support/faulty.rs"]
 mod faulty;
 
-#[expect(dead_code, reason = "other tests stop and look into theirs")]
-#[path = "../support/redis_server.rs"]
-mod redis_server;
-
 mod asked;
 mod fixture;
 

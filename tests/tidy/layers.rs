@@ -8,6 +8,7 @@ use crate::source::words;
 /// Which top-level modules each module may name. `cli` is the composition root.
 const MAY_NAME: &[(&str, &[&str])] = &[
     ("domain", &[]),
+    ("guide", &[]),
     ("clock", &["domain"]),
     ("events", &["domain"]),
     ("config", &["domain"]),

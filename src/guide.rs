@@ -1,0 +1,30 @@
+//! The guide: one chapter a page, with examples that run.
+//!
+//! 1. [Start here](start): a whole program.
+//! 2. [Tasks](tasks): identity, groups, queues, results.
+//! 3. [Schedules](schedules): once, intervals, cron, missed runs.
+//! 4. [Retries](retries): how a run ends and what follows.
+//! 5. [Stores](stores): where tasks live, and what JSON can hold.
+//! 6. [Exclusive tasks and fences](exclusive): what at least once means.
+//! 7. [Testing](testing): handlers without servers and without sleeping.
+
+#[doc = include_str!("../docs/guide/start.md")]
+pub mod start {}
+
+#[doc = include_str!("../docs/guide/tasks.md")]
+pub mod tasks {}
+
+#[doc = include_str!("../docs/guide/schedules.md")]
+pub mod schedules {}
+
+#[doc = include_str!("../docs/guide/retries.md")]
+pub mod retries {}
+
+#[doc = include_str!("../docs/guide/stores.md")]
+pub mod stores {}
+
+#[doc = include_str!("../docs/guide/exclusive.md")]
+pub mod exclusive {}
+
+#[doc = include_str!("../docs/guide/testing.md")]
+pub mod testing {}
