@@ -12,8 +12,8 @@
 //! | `sp:NAME` | sorted set | special lane: the same; NAME is queue, priority, rank, callback; rank 0, 1, 2 for 4, 3, 2 crashes, 3 for parked tasks |
 //! | `special` | sorted set | names of the special lanes that are not empty |
 //! | `paused`, `held` | sorted set | tasks that stand in no lane, by `run_at` |
-//! | `running` | hash | task → claim |
-//! | `claim:CLAIM` | hash | task → `run_at` of its run; empty if it was replaced or removed |
+//! | `running` | hash | task → claim, `run_at` of its run, padding |
+//! | `claim:CLAIM` | set | tasks of a claim, and those that were replaced or removed and run on |
 //! | `leases`, `lease` | sorted set, hash | claim by lease end; claim → node, process, kind, length, grace, last renewal, fence |
 //! | `ghost` | hash | task that was replaced or removed while it ran → claim that has not let go |
 //! | `asked` | hash | running task → cancel, pause, planned time asked for meanwhile |

@@ -13,22 +13,26 @@ ARGV
 REPLY   one text of one digit per task, in the order given: 1 accepted, 0 stale
 GUARDS  T5 claim, fence and task must fit; T6 who is accepted leaves the claim in the same step
 COST    a "P" block costs a fixed number of variadic calls, a "G" block about twenty
-WHY     The claim's own hash decides; an empty value in it is a run that was replaced or removed:
-        it lets go, so that its successor can run, and its outcome is stale.
+WHY     What a task runs under decides. A run that was replaced or removed lets go, so that its
+        successor can run, and its outcome is stale.
 ]]
 local replies = {}
 local touched = {}
-local has_watched, has_states = exists('watched'), exists('st')
+local is_rare = any_exists('watched', 'st', 'ghost', 'res', 'asked', 'stopping')
+local has_watched, has_states = is_rare and exists('watched'), is_rare and exists('st')
+local has_ghosts = is_rare and exists('ghost')
 
 local function finish_plain(claim, queue, ids)
   if #ids == 0 then return end
-  in_parts('HDEL', P .. 'claim:' .. claim, ids)
+  in_parts('SREM', P .. 'claim:' .. claim, ids)
   in_parts('HDEL', P .. 'running', ids)
   in_parts('HDEL', P .. 'rec', ids)
   if has_states then in_parts('HDEL', P .. 'st', ids) end
-  if exists('res') then in_parts('HDEL', P .. 'res', ids) end
-  if exists('asked') then in_parts('HDEL', P .. 'asked', ids) end
-  if exists('stop:' .. claim) then in_parts('HDEL', P .. 'stop:' .. claim, ids) end
+  if is_rare then
+    in_parts('HDEL', P .. 'res', ids)
+    in_parts('HDEL', P .. 'asked', ids)
+    in_parts('HDEL', P .. 'stop:' .. claim, ids)
+  end
   bump(queue, 'running', -#ids)
 end
 
@@ -52,16 +56,17 @@ local function plain(at)
   end
 
   touched[claim] = true
-  local run_ats = call('HMGET', P .. 'claim:' .. claim, unpack(ARGV, first, first + count - 1))
+  local runs = call('HMGET', P .. 'running', unpack(ARGV, first, first + count - 1))
   local watched = has_watched and call('ZMSCORE', P .. 'watched', unpack(ARGV, first, first + count - 1))
     or {}
   local done, digits = {}, {}
+  local start, length = claim .. '\t', #claim + 1
   for i = 1, count do
-    local id, run_at = ARGV[first + i - 1], run_ats[i]
+    local id, run = ARGV[first + i - 1], runs[i]
     digits[i] = '0'
-    if run_at == '' then
-      let_go(id, claim)
-    elseif run_at then
+    if not run or string.sub(run, 1, length) ~= start then
+      if has_ghosts and is_ghost(id, claim) then let_go(id, claim) end
+    else
       digits[i] = '1'
       if watched[i] then
         local result = ''
@@ -70,7 +75,7 @@ local function plain(at)
         elseif result_count > 1 then
           result = ARGV[first + count + i - 1]
         end
-        apply_watched(claim, fence, id, run_at, result)
+        apply_watched(claim, fence, id, match(run, '\t(%d+)\t'), result)
       else
         done[#done + 1] = id
       end
@@ -83,12 +88,15 @@ end
 
 local function general(at)
   local claim, fence, id = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
-  local run_at = fence_of(claim) == fence and call('HGET', P .. 'claim:' .. claim, id)
   local digit = '0'
-  if run_at == '' then
+  local holder, run_at = run_of(id)
+  if fence_of(claim) ~= fence then
+    holder = nil
+  elseif holder ~= claim and has_ghosts and is_ghost(id, claim) then
     let_go(id, claim)
     touched[claim] = true
-  elseif run_at then
+  end
+  if holder == claim then
     local h = header(call('HGET', P .. 'rec', id))
     if h then
       apply(id, h, claim, fence, run_at, {

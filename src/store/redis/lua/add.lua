@@ -64,7 +64,7 @@ local function displace(id, old)
   local s = state_of(call('HGET', P .. 'st', id))
   local fence = s.fence
   local fin = call('HGET', P .. 'fin', id)
-  local claim = call('HGET', P .. 'running', id)
+  local claim = run_of(id)
   if fin then
     if old then unend(id, old, fin) end
   elseif claim then

@@ -158,7 +158,7 @@ local function change(id, at, is_named)
 
   if action == 'remove' then call('ZREM', P .. 'corrupt', id) end
   local fin = call('HGET', P .. 'fin', id)
-  local claim = not fin and call('HGET', P .. 'running', id)
+  local claim = not fin and run_of(id)
   local state, is_done
   if fin then
     state, is_done = match(fin, '^%l+') or 'dead', change_ended(id, h, fin)

@@ -18,7 +18,8 @@ WHY     What is met first leaves its lane whatever becomes of it, so lanes are c
         A record without a callback cannot be dispatched: it is set aside, never deleted.
 ]]
 local claim, process = ARGV[2], ARGV[4]
-local horizon = us(now + tonumber(ARGV[8]))
+local horizon_us = now + tonumber(ARGV[8])
+local horizon = us(horizon_us)
 local limit = tonumber(ARGV[9])
 local room_for = { ['0'] = 1, ['1'] = tonumber(ARGV[11]), ['2'] = tonumber(ARGV[10]) }
 local is_idle = ARGV[12] == '1'
@@ -36,7 +37,8 @@ do
 end
 local all_queues = table.concat(queues, '\t')
 
-if exists('qpaused') then
+local is_rare = any_exists('qpaused', 'wants', 'special', 'st', 'res', 'expires')
+if is_rare and exists('qpaused') then
   local gates = call('SMISMEMBER', P .. 'qpaused', unpack(queues))
   local open = {}
   for i, queue in ipairs(queues) do
@@ -45,14 +47,14 @@ if exists('qpaused') then
   queues = open
 end
 
-unwait(process)
+if is_rare then unwait(process) end
 local lease = call('HGET', P .. 'lease', claim)
 if not lease and call('ZSCORE', P .. 'ended_claims', claim) then
   return { now, '0', '0', '', 0, 0, {}, {}, {}, {}, {}, {} }
 end
 
 -- Lanes in the order in which they are served.
-local has_special = exists('special')
+local has_special = is_rare and exists('special')
 local lanes = {}
 for _, queue in ipairs(queues) do
   for priority = 0, 3 do
@@ -72,9 +74,16 @@ for _, queue in ipairs(queues) do
   end
 end
 
-local function is_due(lane)
-  return call('ZCOUNT', lane.key, '-inf', horizon) > 0
+-- Looks at the first task of a lane that is left behind the cut.
+local function look(lane)
+  lane.head = tonumber(call('ZRANGE', lane.key, lane.cut, lane.cut, 'WITHSCORES')[2])
 end
+
+local function is_due(lane)
+  return lane.head and lane.head <= horizon_us
+end
+
+for _, lane in ipairs(lanes) do look(lane) end
 
 -- A task with four crashes runs alone: its lane, or whether the caller is to become idle for it.
 local function alone()
@@ -96,8 +105,8 @@ end
 local ids, run_ats, records, states, results = {}, {}, {}, {}, {}
 local parked, expired, corrupt, expiring = {}, {}, {}, {}
 local met = 0
-local has_states, has_results = exists('st'), exists('res')
-local has_expiring = exists('expires')
+local has_states, has_results = is_rare and exists('st'), is_rare and exists('res')
+local has_expiring = is_rare and exists('expires')
 
 local function sort_out(lane, id, at, record, state, expires)
   local tab = record and string.find(record, '\t', 1, true)
@@ -120,7 +129,7 @@ local function sort_out(lane, id, at, record, state, expires)
 end
 
 local function take(lane, most)
-  if most <= 0 then return end
+  if most <= 0 or not is_due(lane) then return end
   local found = call('ZRANGE', lane.key, '-inf', horizon, 'BYSCORE', 'LIMIT', 0, us(most), 'WITHSCORES')
   local count = #found / 2
   if count == 0 then return end
@@ -132,18 +141,19 @@ local function take(lane, most)
   for i = 1, count do sort_out(lane, some[i], found[2 * i], recs[i], sts[i], exps[i]) end
   lane.cut = count
   met = met + count
+  look(lane)
 end
 
 local fence, lease_end = '0', '0'
 local isolate = false
 if lease then
-  local held, again = call('HGETALL', P .. 'claim:' .. claim), {}
-  for i = 1, #held, 2 do
-    local record = held[i + 1] ~= '' and call('HGET', P .. 'rec', held[i])
+  local again = {}
+  for _, id in ipairs(call('SMEMBERS', P .. 'claim:' .. claim)) do
+    local holder, at = run_of(id)
+    local record = holder == claim and call('HGET', P .. 'rec', id)
     if record then
       local h = header(record)
-      again[#again + 1] = { id = held[i], at = held[i + 1], record = record,
-        priority = h and h.priority or '9' }
+      again[#again + 1] = { id = id, at = at, record = record, priority = h and h.priority or '9' }
     end
   end
   table.sort(again, function(a, b)
@@ -186,15 +196,13 @@ local next_at, more = nil, false
 for _, lane in ipairs(lanes) do
   local reachable = not lane.rank or lane.rank == '3' or (lane.rank ~= '0' and room_for[lane.rank] > 0)
     or (lane.rank == '0' and is_idle)
-  if reachable then
-    local head = call('ZRANGE', lane.key, lane.cut, lane.cut, 'WITHSCORES')[2]
-    if head then
-      head = tonumber(head)
-      if not next_at or head < next_at then next_at = head end
-      if head <= tonumber(horizon) then
-        more = true
+  if reachable and lane.head then
+    if not next_at or lane.head < next_at then next_at = lane.head end
+    if is_due(lane) then
+      more = true
+      if is_rare then
         local left = call('ZCOUNT', lane.key, '-inf', horizon) - lane.cut
-        hint(lane.queue, lane.callback, head, left)
+        hint(lane.queue, lane.callback, lane.head, left)
       end
     end
   end
@@ -233,12 +241,11 @@ if count > 0 and not lease then
   end
   fence = us(highest)
   lease_end = us(now + tonumber(ARGV[6]))
-  local held, running = {}, {}
+  local running, start = {}, claim .. '\t'
   for i = 1, count do
-    held[2 * i - 1], held[2 * i] = ids[i], run_ats[i]
-    running[2 * i - 1], running[2 * i] = ids[i], claim
+    running[2 * i - 1], running[2 * i] = ids[i], start .. run_ats[i] .. PADDING
   end
-  call('HSET', P .. 'claim:' .. claim, unpack(held))
+  call('SADD', P .. 'claim:' .. claim, unpack(ids))
   call('HSET', P .. 'running', unpack(running))
   call('ZADD', P .. 'leases', lease_end, claim)
   call('HSET', P .. 'lease', claim, table.concat({

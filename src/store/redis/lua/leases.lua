@@ -51,9 +51,8 @@ for i = 1, #found, 2 do
   if node then
     local rows = {}
     if ARGV[4] == 'claims' then
-      local held = call('HGETALL', P .. 'claim:' .. claim)
-      for j = 1, #held, 2 do
-        if held[j + 1] ~= '' then rows[#rows + 1] = row(held[j]) end
+      for _, id in ipairs(call('SMEMBERS', P .. 'claim:' .. claim)) do
+        if run_of(id) == claim then rows[#rows + 1] = row(id) end
       end
     end
     out[#out + 1] = { claim, node, process, kind, ttl, grace, found[i + 1],

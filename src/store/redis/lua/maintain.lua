@@ -74,9 +74,9 @@ end
 
 local function is_placed(id, h)
   if call('HEXISTS', P .. 'fin', id) == 1 then return true end
-  local claim = call('HGET', P .. 'running', id)
+  local claim = run_of(id)
   if claim then
-    return fence_of(claim) and call('HEXISTS', P .. 'claim:' .. claim, id) == 1
+    return fence_of(claim) and call('SISMEMBER', P .. 'claim:' .. claim, id) == 1
   end
   local _, at = locate(id, h, state_of(call('HGET', P .. 'st', id)))
   return at

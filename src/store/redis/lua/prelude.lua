@@ -19,6 +19,9 @@ local P = KEYS[1]
 local call = redis.call
 local match = string.match
 local MOMENT_MAX = 9007199254740991
+-- Redis keeps a hash of short values as a list that it searches from the front; one longer value
+-- makes it a table. `running` is asked all the time, so its values are long.
+local PADDING = '\t' .. string.rep(' ', 64)
 local RECORD = '^([^\t\n]+)\t([0-3])\t([^\t\n]+)\t([^\t\n]*)\t([^\t\n]*)\t([or])\t(%d+)\t(%d*)\t([^\t\n]+)\t([CR])\n'
 local STATE = '^(%d*)\t(%d*)\t(%d*)\t(%d+)\t(%d+)\t(x?)\t(.*)$'
 
@@ -43,6 +46,13 @@ end
 
 local function exists(name)
   return call('EXISTS', P .. name) == 1
+end
+
+-- Whether any of these keys is there: one call in the usual case that none is.
+local function any_exists(...)
+  local keys = {}
+  for i, name in ipairs({ ... }) do keys[i] = P .. name end
+  return call('EXISTS', unpack(keys)) > 0
 end
 
 -- The part of a record that scripts read; nil if it cannot be read.
@@ -269,6 +279,11 @@ local function fence_of(claim)
   return lease and match(lease, '\t(%d+)$') or false
 end
 
+-- The claim that holds a running task, and the run_at of its run; nil if it does not run.
+local function run_of(id)
+  return match(call('HGET', P .. 'running', id) or '', '^([^\t]+)\t(%d+)\t')
+end
+
 -- Tells the holder of a claim to stop the run of a task: 'c' cancelled, 's' superseded.
 local function tell_stop(claim, id, reason)
   call('HSET', P .. 'stop:' .. claim, id, reason)
@@ -280,8 +295,7 @@ local function supersede(id, h, claim)
   call('HDEL', P .. 'running', id)
   call('HDEL', P .. 'asked', id)
   bump(h.queue, 'running', -1)
-  if call('HEXISTS', P .. 'claim:' .. claim, id) == 1 then
-    call('HSET', P .. 'claim:' .. claim, id, '')
+  if call('SISMEMBER', P .. 'claim:' .. claim, id) == 1 then
     call('HSET', P .. 'ghost', id, claim)
     tell_stop(claim, id, 's')
   end
@@ -289,9 +303,9 @@ end
 
 -- A run that was superseded lets go: its successor becomes claimable (T3).
 local function let_go(id, claim)
-  call('HDEL', P .. 'claim:' .. claim, id)
+  call('SREM', P .. 'claim:' .. claim, id)
   call('HDEL', P .. 'stop:' .. claim, id)
-  if call('HGET', P .. 'ghost', id) == claim then call('HDEL', P .. 'ghost', id) end
+  call('HDEL', P .. 'ghost', id)
   local at = call('ZSCORE', P .. 'held', id)
   if not at then return end
   local h = header(call('HGET', P .. 'rec', id))
@@ -310,6 +324,11 @@ local function close_claim(claim)
   call('DEL', P .. 'stop:' .. claim)
   call('SREM', P .. 'stopping', claim)
   call('ZADD', P .. 'ended_claims', us(now), claim)
+end
+
+-- Whether a run of this task that was superseded under `claim` has not let go yet.
+local function is_ghost(id, claim)
+  return call('HGET', P .. 'ghost', id) == claim
 end
 
 -- Parts of what was asked of a running task: cancel ('c' or ''), paused_at, planned time.
@@ -335,7 +354,7 @@ local function apply(id, h, claim, fence, run_at, v)
   local cancel, pause, planned = asked_of(id)
   local s = state_of(call('HGET', P .. 'st', id))
   call('HDEL', P .. 'running', id)
-  call('HDEL', P .. 'claim:' .. claim, id)
+  call('SREM', P .. 'claim:' .. claim, id)
   call('HDEL', P .. 'stop:' .. claim, id)
   bump(h.queue, 'running', -1)
   s.fence, s.attempt, s.crashes, s.errors = fence, v.attempt, tonumber(v.crashes), v.errors
@@ -389,11 +408,11 @@ local function row(id)
   local out = { id, record, state, fin, result, 'ended', '', '', '', '', '' }
   if fin ~= '' then return out end
 
-  local claim = call('HGET', P .. 'running', id)
+  local claim, run_at = run_of(id)
   if claim then
     local lease = call('HGET', P .. 'lease', claim) or ''
     out[6] = 'running'
-    out[7] = call('HGET', P .. 'claim:' .. claim, id) or ''
+    out[7] = run_at
     out[8] = claim
     out[9] = match(lease, '^[^\t]+') or ''
     out[10] = match(lease, '\t(%d+)$') or ''

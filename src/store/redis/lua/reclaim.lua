@@ -22,8 +22,8 @@ local fence = fence_of(claim)
 local taken = 0
 for i = 7, #ARGV, 10 do
   local id = ARGV[i]
-  local run_at = ARGV[i + 1] == fence and call('HGET', P .. 'claim:' .. claim, id)
-  local h = run_at and run_at ~= '' and header(call('HGET', P .. 'rec', id))
+  local holder, run_at = run_of(id)
+  local h = holder == claim and ARGV[i + 1] == fence and header(call('HGET', P .. 'rec', id))
   if h then
     apply(id, h, claim, fence, run_at, {
       kind = ARGV[i + 2], word = ARGV[i + 3], keep = ARGV[i + 4], at = ARGV[i + 4],
@@ -34,9 +34,8 @@ for i = 7, #ARGV, 10 do
   end
 end
 
-local held = call('HGETALL', P .. 'claim:' .. claim)
-for i = 1, #held, 2 do
-  if held[i + 1] == '' then let_go(held[i], claim) end
+for _, id in ipairs(call('SMEMBERS', P .. 'claim:' .. claim)) do
+  if is_ghost(id, claim) then let_go(id, claim) end
 end
 close_claim(claim)
 finish()

@@ -14,7 +14,7 @@ WHY     Scripts never decode a spec, so only the claimer can find that it is dam
 local claim = ARGV[2]
 for i = 3, #ARGV do
   local id = ARGV[i]
-  if call('HDEL', P .. 'claim:' .. claim, id) == 1 then
+  if call('SREM', P .. 'claim:' .. claim, id) == 1 and run_of(id) == claim then
     local h = header(call('HGET', P .. 'rec', id))
     call('HDEL', P .. 'running', id)
     call('ZADD', P .. 'corrupt', us(now), id)
