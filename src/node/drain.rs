@@ -1,7 +1,7 @@
 //! Leaves the cluster in good order (N1).
 //!
 //! ```text
-//!  drain ordered        drain timeout          + 5.5 s        + 6 s
+//!  drain ordered        drain timeout          + 5.25 s       + 5.5 s, + 6 s gone
 //!      |--- runs may end ---|--- told to stop ---|--- acks ------|
 //!      no claims; what was claimed ahead is handed back; acks go out all the time
 //! ```
@@ -22,7 +22,7 @@ use super::run::Run;
 use super::runner::Runner;
 
 /// From the drain timeout to the end: time for runs to stop and for their verdicts to be sent.
-const STOP_TIMEOUT: Duration = Duration::from_millis(5_700);
+const STOP_TIMEOUT: Duration = Duration::from_millis(5_500);
 
 /// The same when the node is to stop at once.
 const STOP_NOW_TIMEOUT: Duration = Duration::from_secs(2);

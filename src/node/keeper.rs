@@ -43,7 +43,7 @@ const ROUNDS_IN_FLIGHT_MAX: usize = 4;
 const SKEW_WARNED_US: i64 = 1_000_000;
 
 /// How long the last word of a leaving node may take.
-const LEAVE_TIMEOUT: Duration = Duration::from_millis(250);
+pub(super) const LEAVE_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// The loop that beats and renews.
 #[derive(Debug)]

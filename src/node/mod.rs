@@ -66,6 +66,7 @@ use self::claimer::Claimer;
 use self::core::Core;
 use self::hints::HintBox;
 use self::keeper::Keeper;
+use self::keeper::LEAVE_TIMEOUT;
 use self::runner::Runner;
 
 pub use builder::Builder;
@@ -204,7 +205,12 @@ impl Wired {
     async fn drain(mut self, core: &Arc<Core>) -> Drained {
         let drained = drain::drain(core, &self.ahead, &self.runner).await;
         // A node that leaves resigns as soon as it drains, and the others hear of it.
-        while self.leader.join_next().await.is_some() {}
+        if !self.leader.is_empty() {
+            tokio::select! {
+                _ = self.leader.join_next() => {}
+                () = core.clock.sleep(LEAVE_TIMEOUT) => {}
+            }
+        }
         self.loops.shutdown().await;
         self.keeper_stop.cancel();
         let keeper = self.keeper;

@@ -43,8 +43,9 @@ use super::run::Run;
 /// How long a run may take to end after it was told to stop.
 const GRACE: Duration = Duration::from_secs(6);
 
-/// The same when the node leaves: what is left of the 6 s after the drain timeout is for its ack.
-const DRAIN_GRACE: Duration = Duration::from_millis(5_500);
+/// The same when the node leaves: commands are killed after 5 s, and
+/// what is left of the 6 s after the drain timeout is for acks and goodbyes.
+const DRAIN_GRACE: Duration = Duration::from_millis(5_250);
 
 /// The same when its lease is lost (N3).
 const URGENT_GRACE: Duration = Duration::from_millis(500);

@@ -1,0 +1,11 @@
+//! Nodes in one process, on the memory store: what each of them promises.
+
+#![expect(clippy::panic, clippy::unwrap_used, reason = "tests may")]
+
+#[path = "../support/faulty.rs"]
+mod faulty;
+mod shed;
+
+mod lease;
+mod outcome;
+mod trust;
