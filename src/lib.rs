@@ -82,3 +82,8 @@ pub use handlers::TaskError;
 pub use node::Node;
 pub use scheduler::Scheduler;
 pub use store::connect::connect;
+
+/// The README's program, so that it is compiled and run with the documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
