@@ -8,6 +8,7 @@
 //! | cancel | anything else, or recurring | cancelled; no occurrence follows |
 //! | pause | again | the task waits, paused |
 //! | reschedule (recurring) | next occurrence | the asked moment is its planned time |
+//! | reschedule (recurring) | again, the same occurrence | the asked moment waits for the next one |
 //! | replace, remove | any | nothing; the ack is stale |
 
 use std::time::Duration;

@@ -133,6 +133,9 @@ impl State {
                     _ => (run_at.resolve(now), *planned_at),
                 };
                 task.paused_at = asked.paused_at;
+                if *why != Again::Next {
+                    entry.asked.planned_at = asked.planned_at;
+                }
                 self.put(entry);
             }
         }

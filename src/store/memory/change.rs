@@ -80,6 +80,7 @@ impl State {
             Step::Pause | Step::Resume | Step::Retry => {}
             Step::Reschedule(at) => {
                 (task.run_at, task.planned_at, task.parked) = (at, at, false);
+                entry.asked.planned_at = None;
             }
             Step::Cancel => {
                 self.end(entry, TaskState::Cancelled, now);

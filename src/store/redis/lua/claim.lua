@@ -261,7 +261,7 @@ if has_results and count > 0 then
   for i = 1, count do results[i] = results[i] or '' end
 end
 
-if ARGV[13] == '1' and met < limit then
+if ARGV[13] == '1' and count < limit then
   local wake_at = next_at and us(next_at) or '+inf'
   for queue in string.gmatch(all_queues, '[^\t]+') do
     call('ZADD', P .. 'waiting:' .. queue, wake_at, process)
