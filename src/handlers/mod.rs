@@ -1,10 +1,11 @@
 //! The code that runs tasks, whatever it is made of.
 //!
 //! A [`Handler`] takes a [`Context`] and gives a [`HandlerResult`]. Rust functions with typed
-//! arguments become one by [`typed`]; commands are one by themselves.
+//! arguments become one by [`typed`]; commands become one by [`exec::Exec`].
 
 mod context;
 mod error;
+pub mod exec;
 mod registry;
 mod typed;
 
