@@ -1,4 +1,4 @@
-//! Every knob of a node: meaning, unit, default, range, and why that default.
+//! How one node works.
 
 use std::time::Duration;
 

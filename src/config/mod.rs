@@ -1,0 +1,38 @@
+//! Every setting: meaning, unit, default, range, and where its value comes from.
+//!
+//! A flag beats the environment (`TASKSHED_…`), which beats the file `taskshed.toml`, which beats the
+//! default. [`Settings`] is what is in force; it remembers where each value came from. Nothing else
+//! in the crate reads the environment.
+
+mod environment;
+mod error;
+#[cfg(feature = "cli")]
+mod file;
+mod node;
+mod secret;
+#[cfg(feature = "cli")]
+mod settings;
+pub mod text;
+
+pub use environment::Environment;
+pub use error::Error;
+#[cfg(feature = "cli")]
+pub use file::File;
+pub use node::InvalidConfig;
+pub use node::NodeConfig;
+pub use node::QueueWeight;
+pub use node::Wake;
+pub use secret::Secret;
+pub use secret::StoreUrl;
+#[cfg(feature = "cli")]
+pub use settings::Flags;
+#[cfg(feature = "cli")]
+pub use settings::HandlerSettings;
+#[cfg(feature = "cli")]
+pub use settings::Keep;
+#[cfg(feature = "cli")]
+pub use settings::Settings;
+#[cfg(feature = "cli")]
+pub use settings::Shown;
+#[cfg(feature = "cli")]
+pub use settings::Source;
