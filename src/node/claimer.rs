@@ -28,6 +28,7 @@ use super::pace::CLAIM_AHEAD;
 use super::pace::Pace;
 use super::run::Run;
 use super::runner::Runner;
+use super::slots::Slots;
 
 /// How long a node stays free for a task that must run alone: the store reserves it for as long.
 const ISOLATED_FOR: Duration = Duration::from_secs(30);
@@ -82,11 +83,14 @@ impl Claimer {
             return;
         }
 
-        let held = self.core.slots.held();
+        let (held, suspects) = (self.core.slots.held(), self.core.slots.suspects());
         let is_held_up = self.pace.is_held_up();
+        // A store does not name the tasks for which this node had no room.
+        let has_room =
+            |slots: &Slots| slots.suspects() < suspects || (is_held_up && slots.held() < held);
         tokio::select! {
             () = hints.hinted(), if self.pace.wants_hints() => self.pace.hint(),
-            () = self.core.slots.wait_until(|slots| slots.held() < held), if is_held_up => {}
+            () = self.core.slots.wait_until(has_room) => self.pace.hint(),
             () = self.core.clock.sleep(length) => {}
         }
         self.wait_for_room().await;

@@ -112,6 +112,11 @@ impl NodeHandle {
         self.is_reachable() && !self.core.is_draining()
     }
 
+    /// Lets the node hear from its store at once instead of at its next beat.
+    pub fn beat(&self) {
+        self.core.beat.notify_one();
+    }
+
     /// Lets nothing new start; the node ends when what runs has ended, or at its drain timeout.
     pub fn drain(&self) {
         self.core.drain();

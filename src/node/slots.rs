@@ -56,6 +56,11 @@ impl Slots {
         self.held.load(SeqCst)
     }
 
+    /// How many slots are held by suspects.
+    pub(super) fn suspects(&self) -> usize {
+        [&self.two, &self.three, &self.alone].into_iter().map(|count| count.load(SeqCst)).sum()
+    }
+
     /// What may be taken of suspects.
     pub(super) fn suspect_room(&self) -> SuspectRoom {
         let two_max = (self.total / 8).max(1);

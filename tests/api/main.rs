@@ -2,6 +2,7 @@
 
 #![expect(clippy::panic, clippy::unwrap_used, reason = "tests may")]
 
+#[expect(dead_code, reason = "other tests need more faults")]
 #[path = "../support/faulty.rs"]
 mod faulty;
 

@@ -6,6 +6,10 @@
 mod faulty;
 mod shed;
 
+mod choice;
+mod drain;
 mod lease;
 mod outcome;
+mod recurring;
+mod stop;
 mod trust;

@@ -12,6 +12,7 @@ use taskshed::clock::ManualClock;
 use taskshed::clock::SystemClock;
 use taskshed::config::NodeConfig;
 use taskshed::domain::draft::Task;
+use taskshed::domain::id::ClaimId;
 use taskshed::domain::id::NodeName;
 use taskshed::domain::id::ProcessId;
 use taskshed::domain::id::QueueName;
@@ -28,8 +29,11 @@ use taskshed::node::Builder;
 use taskshed::node::Drained;
 use taskshed::node::NodeHandle;
 use taskshed::store::Campaign;
+use taskshed::store::Claim;
 use taskshed::store::Fetch;
 use taskshed::store::Gate;
+use taskshed::store::Holder;
+use taskshed::store::HolderKind;
 use taskshed::store::Led;
 use taskshed::store::Look;
 use taskshed::store::Mandate;
@@ -38,6 +42,7 @@ use taskshed::store::Reclaim;
 use taskshed::store::ReclaimItem;
 use taskshed::store::Scope;
 use taskshed::store::Store;
+use taskshed::store::SuspectRoom;
 use taskshed::store::TaskRecord;
 use taskshed::store::memory::MemoryStore;
 use tokio::sync::broadcast;
@@ -117,6 +122,11 @@ impl Shed {
         self.scheduler.add(task).await.unwrap().task_id
     }
 
+    /// Adds past all faults.
+    pub(crate) async fn add_behind(&self, task: Task) -> TaskId {
+        Scheduler::new(Arc::clone(&self.behind)).add(task).await.unwrap().task_id
+    }
+
     /// A due task for `callback`.
     pub(crate) async fn add_due(&self, callback: &str) -> TaskId {
         self.add(task(callback)).await
@@ -133,32 +143,59 @@ impl Shed {
 
     /// Ends the lease under which a task runs, as a leader does whose looks found it expired.
     pub(crate) async fn take_away(&self, id: &TaskId) {
+        let ids = vec![id.clone()];
+        let found = self.behind.fetch(&Fetch { ids, watch: None }).await.unwrap();
+        let lease = found[0].as_ref().unwrap().lease.as_ref().unwrap();
+        assert_eq!(self.reclaim(lease.claim_id.clone(), false).await, 1);
+    }
+
+    /// Claims `count` due tasks for a node that dies at once, and reclaims them.
+    pub(crate) async fn crash(&self, count: usize) {
+        let id = ClaimId::generate(0, rand::random());
+        let holder = Holder {
+            node: NodeName::parse("victim").unwrap(),
+            process: ProcessId::generate(0, [2; 10]),
+            kind: HolderKind::Node,
+        };
+        let claim = Claim {
+            id: id.clone(),
+            holder,
+            queues: vec![QueueName::default()],
+            callbacks: None,
+            limit: count,
+            ttl: LEASE,
+            grace: LEASE,
+            ahead: Duration::ZERO,
+            suspects: SuspectRoom { two: count, three: count, idle: true },
+            wait: false,
+        };
+        assert_eq!(self.behind.claim(&claim).await.unwrap().tasks.len(), count);
+        assert_eq!(self.reclaim(id, true).await, u64::try_from(count).unwrap());
+    }
+
+    async fn reclaim(&self, claim: ClaimId, crashed: bool) -> u64 {
         let process = ProcessId::generate(0, [1; 10]);
         let node = NodeName::parse("thief").unwrap();
         let campaign = Campaign { node, process: process.clone(), ttl: LEASE };
         let leading = self.behind.campaign(&campaign).await.unwrap();
         let mandate = Mandate { process, term: leading.leader.unwrap().term };
 
-        let claim = self.behind.fetch(&Fetch { ids: vec![id.clone()], watch: None }).await.unwrap();
-        let claim = claim[0].as_ref().unwrap().lease.as_ref().unwrap().claim_id.clone();
-        let scope = Scope::Claims(vec![claim]);
-        let look = self.behind.leases(&Look { mandate: mandate.clone(), scope }).await.unwrap();
-        let Led::Done(leases) = look else { panic!("deposed") };
+        let look = Look { mandate: mandate.clone(), scope: Scope::Claims(vec![claim.clone()]) };
+        let Led::Done(leases) = self.behind.leases(&look).await.unwrap() else { panic!("deposed") };
         let lease = &leases[0];
         let deciding = Deciding { now: self.clock.wall(), jitter: Jitter::NONE, node: &lease.node };
         let item = |task: &TaskRecord| ReclaimItem {
             task: task.id.clone(),
             fence: task.lease.as_ref().unwrap().fence,
             spec: Arc::clone(&task.spec),
-            verdict: decide_reclaim(task, false, &deciding),
+            verdict: decide_reclaim(task, crashed, &deciding),
         };
-        let reclaim = Reclaim {
-            mandate,
-            claim: lease.claim.clone(),
-            expires_at: lease.expires_at,
-            items: lease.tasks.iter().map(item).collect(),
+        let items = lease.tasks.iter().map(item).collect();
+        let reclaim = Reclaim { mandate, claim, expires_at: lease.expires_at, items };
+        let Led::Done(count) = self.behind.reclaim(&reclaim).await.unwrap() else {
+            panic!("deposed")
         };
-        assert_eq!(self.behind.reclaim(&reclaim).await.unwrap(), Led::Done(1));
+        count
     }
 
     /// The next event for which `pick` has an answer.

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests may")]
 #![expect(clippy::unchecked_time_subtraction, reason = "tests know their lengths")]
 
+#[expect(dead_code, reason = "other tests need more faults")]
 #[path = "../support/faulty.rs"]
 mod faulty;
 

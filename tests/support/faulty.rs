@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
@@ -40,6 +42,7 @@ struct Faults {
     is_cut: watch::Sender<bool>,
     is_frozen: watch::Sender<bool>,
     hanging: watch::Sender<HashSet<&'static str>>,
+    is_mute: AtomicBool,
 }
 
 impl Faulty {
@@ -51,6 +54,7 @@ impl Faulty {
             is_cut: watch::Sender::new(false),
             is_frozen: watch::Sender::new(false),
             hanging: watch::Sender::default(),
+            is_mute: AtomicBool::new(false),
         };
         Self { inner, faults: Arc::new(faults) }
     }
@@ -84,6 +88,11 @@ impl Faulty {
                 hanging.remove(method);
             }
         });
+    }
+
+    /// From now on the store gives no hints.
+    pub(crate) fn mute(&self) {
+        self.faults.is_mute.store(true, Relaxed);
     }
 
     /// How often `method` was called.
@@ -176,6 +185,9 @@ impl Queue for Faulty {
     }
 
     async fn hints(&self, process: &ProcessId) -> Result<Option<Box<dyn Hints>>> {
+        if self.faults.is_mute.load(Relaxed) {
+            return Ok(None);
+        }
         self.through("hints", self.inner.hints(process)).await
     }
 }
