@@ -73,6 +73,13 @@ impl Api {
         }
     }
 
+    /// Times requests by `clock` instead of the machine's, for tests that own time.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
     /// Asks `readiness` at each request of `/readyz`; it must answer at once.
     #[must_use]
     pub fn readiness(mut self, readiness: impl Fn() -> Readiness + Send + Sync + 'static) -> Self {

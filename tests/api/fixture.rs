@@ -47,6 +47,8 @@ pub(crate) const START: &str = "2027-01-15T08:00:00.000000Z";
 
 pub(crate) struct Shed {
     pub(crate) clock: ManualClock,
+    /// Times requests.
+    pub(crate) request_clock: ManualClock,
     pub(crate) store: Faulty,
     pub(crate) scheduler: Scheduler,
     pub(crate) address: SocketAddr,
@@ -70,11 +72,14 @@ impl Shed {
         let address = listener.local_addr().unwrap();
         let readiness = watch::Sender::new(Readiness::Ready);
         let state = readiness.subscribe();
-        let api = Api::new(scheduler.clone()).readiness(move || *state.borrow());
+        let request_clock = ManualClock::at(clock.wall());
+        let api = Api::new(scheduler.clone())
+            .clock(Arc::new(request_clock.clone()))
+            .readiness(move || *state.borrow());
         let shutdown = CancellationToken::new();
         let mut servers = JoinSet::new();
         servers.spawn(serve(listener, api, shutdown.clone().cancelled_owned()));
-        Self { clock, store, scheduler, address, readiness, shutdown, servers }
+        Self { clock, request_clock, store, scheduler, address, readiness, shutdown, servers }
     }
 
     pub(crate) async fn client(&self) -> Client {
@@ -106,6 +111,20 @@ impl Shed {
     /// How many tasks there are.
     pub(crate) async fn count(&self) -> usize {
         self.get("/v1/tasks?limit=1000").await.json()["tasks"].as_array().unwrap().len()
+    }
+
+    /// What `future` gives while the time of requests flies.
+    pub(crate) async fn while_time_passes<T>(&self, future: impl Future<Output = T>) -> T {
+        let flies = async {
+            loop {
+                self.request_clock.advance(Duration::from_millis(100));
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            given = future => given,
+            () = flies => unreachable!("time does not end"),
+        }
     }
 
     /// Takes what is due, as a node would.

@@ -16,6 +16,7 @@ mod fuzz;
 mod library;
 mod outages;
 mod problems;
+mod reference;
 mod requests;
 
 use fixture::Shed;

@@ -2,12 +2,17 @@
 
 use serde_json::json;
 use taskshed::domain::draft::Task;
+use taskshed::http::Api;
+use taskshed::http::serve;
 use taskshed::scheduler::ADD_TRIES;
 use taskshed::scheduler::Error;
 use taskshed::scheduler::Outcome;
 use taskshed::store;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 
 use super::Shed;
+use super::asked::Client;
 use super::faulty::Fault;
 use super::fixture::noop;
 
@@ -107,16 +112,57 @@ async fn a_wait_outlasts_a_short_outage() {
 #[tokio::test]
 async fn the_server_closes_although_the_store_hangs() {
     let mut shed = Shed::new().await;
-    let mut stuck = shed.client().await;
-    shed.store.freeze(true);
+    let mut servers = std::mem::take(&mut shed.servers);
+    stuck(&shed).await;
 
-    let (ended, ()) = tokio::join!(shed.servers.join_next(), async {
-        stuck.start("GET", "/v1/queues").await;
-        while shed.store.calls("stats") < 1 {
-            tokio::task::yield_now().await;
-        }
-        shed.shutdown.cancel();
-    });
+    shed.shutdown.cancel();
+    let ended = shed.while_time_passes(servers.join_next()).await;
 
     ended.unwrap().unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_store_that_hangs_is_answered_for_in_the_end() {
+    let shed = Shed::new().await;
+    let mut waiting = stuck(&shed).await;
+
+    let reply = shed.while_time_passes(waiting.reply()).await;
+
+    reply.problem(503, "store-away");
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_not_waited_for_for_ever() {
+    let shed = Shed::new().await;
+    let mut slow = shed.client().await;
+    let head = "POST /v1/tasks HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{";
+
+    let reply = shed.while_time_passes(slow.send(head.as_bytes())).await;
+
+    reply.problem(408, "body-too-slow");
+}
+
+#[tokio::test]
+async fn a_panic_costs_one_request_and_not_the_connection() {
+    let shed = Shed::new().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let api = Api::new(shed.scheduler.clone()).readiness(|| panic!("a fault of ours"));
+    let mut servers = JoinSet::new();
+    servers.spawn(serve(listener, api, std::future::pending()));
+
+    let mut client = Client::connect(address).await;
+    client.get("/readyz").await.problem(500, "internal");
+    assert_eq!(client.get("/healthz").await.status, 200);
+}
+
+/// A connection whose request waits for a store that hangs.
+async fn stuck(shed: &Shed) -> Client {
+    let mut client = shed.client().await;
+    shed.store.freeze(true);
+    client.start("GET", "/v1/queues").await;
+    while shed.store.calls("stats") < 1 {
+        tokio::task::yield_now().await;
+    }
+    client
 }
