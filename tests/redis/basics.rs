@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use taskshed::domain::id::TaskId;
 use taskshed::domain::json::Json;
+use taskshed::domain::lease::Fence;
 use taskshed::domain::state::Outcome;
 use taskshed::domain::state::TaskState;
+use taskshed::store::AckItem;
 use taskshed::store::Acked;
 use taskshed::store::AddOutcome;
 use taskshed::store::Queue;
@@ -39,6 +42,52 @@ async fn a_task_is_added_claimed_and_completed() {
     assert_eq!(again, [Acked::Stale]);
     assert!(shed.task("a").await.is_none());
     assert_eq!(shed.task("b").await.unwrap().state, TaskState::Scheduled);
+}
+
+/// Guards T5: claim, fence and task must fit, or nothing changes.
+#[tokio::test]
+async fn an_outcome_with_another_fence_or_claim_is_stale() {
+    let shed = Shed::new().await;
+    shed.add(["a", "b"].map(|id| planned(task(id))).into()).await.unwrap();
+    let first = shed.claim(1).await.unwrap();
+    let second = shed.claim(1).await.unwrap();
+
+    for outcome in [Outcome::Completed(None), Outcome::Failed("no".into())] {
+        let right = ack(&first.tasks[0], outcome, first.now);
+        let other = second.tasks[0].lease.clone().unwrap().claim_id;
+        let wrong = [
+            AckItem { fence: Fence(right.fence.0 + 1), ..right.clone() },
+            AckItem { fence: Fence(right.fence.0 - 1), ..right.clone() },
+            AckItem { claim: other, ..right.clone() },
+            AckItem { task: TaskId::parse("c").unwrap(), ..right.clone() },
+        ];
+        assert_eq!(shed.store.ack(&wrong).await.unwrap(), [Acked::Stale; 4]);
+    }
+    assert_eq!(shed.task("a").await.unwrap(), first.tasks[0]);
+
+    let twice = [
+        ack(&first.tasks[0], Outcome::Completed(None), first.now),
+        ack(&first.tasks[0], Outcome::Released, first.now),
+    ];
+    let acked = shed.store.ack(&twice).await.unwrap();
+    assert_eq!(acked, [Acked::Done, Acked::Stale]);
+}
+
+#[tokio::test]
+async fn a_claim_that_has_ended_takes_nothing_more() {
+    let shed = Shed::new().await;
+    let mandate = shed.lead().await;
+    shed.add(["a", "b"].map(|id| planned(task(id))).into()).await.unwrap();
+    let wish = claim(1);
+    let claimed = shed.store.claim(&wish).await.unwrap();
+    shed.finish(&claimed, Outcome::Completed(None)).await.unwrap();
+
+    shed.clock.advance(59 * SECOND);
+    shed.maintain(&mandate).await;
+    assert!(shed.store.claim(&wish).await.unwrap().tasks.is_empty());
+    shed.clock.advance(2 * SECOND);
+    shed.maintain(&mandate).await;
+    assert_eq!(shed.store.claim(&wish).await.unwrap().tasks.len(), 1);
 }
 
 /// Guards T10: whatever indexes a task was in, nothing of it is left when it is gone.

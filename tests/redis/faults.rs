@@ -15,9 +15,12 @@ use taskshed::store::Existing;
 use taskshed::store::Fetch;
 use taskshed::store::Filter;
 use taskshed::store::Keep;
+use taskshed::store::Leadership;
 use taskshed::store::List;
+use taskshed::store::Look;
 use taskshed::store::Options;
 use taskshed::store::Queue;
+use taskshed::store::Scope;
 use taskshed::store::Severity;
 use taskshed::store::Store;
 use taskshed::store::Tasks;
@@ -158,9 +161,12 @@ async fn a_server_that_takes_no_writes_is_away_until_it_does() {
     let server = RedisServer::start(&[]);
     let shed = Shed::at(&server.url()).await;
     shed.add(vec![planned(task("a"))]).await.unwrap();
+    let mandate = shed.lead().await;
 
     let _: String = shed.tell(&["CONFIG", "SET", "min-replicas-to-write", "1"]).await;
     assert!(is_unavailable(&shed.claim(1).await), "NOREPLICAS");
+    let look = Look { mandate, scope: Scope::Expired };
+    assert!(is_unavailable(&shed.store.leases(&look).await), "a look is a write");
     assert!(is_unavailable(&shed.add(vec![planned(task("b"))]).await));
     assert!(shed.task("a").await.is_some());
     let _: String = shed.tell(&["CONFIG", "SET", "min-replicas-to-write", "0"]).await;

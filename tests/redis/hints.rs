@@ -92,6 +92,26 @@ async fn a_hint_goes_to_a_process_that_listens_and_has_the_callback() {
     assert!(hears(&mut unable).await);
 }
 
+/// Who is gone is passed over, and who was told is not told again for another queue.
+#[tokio::test]
+async fn a_hint_that_nobody_hears_goes_to_the_next() {
+    let shed = Shed::new().await;
+    let queues = ["default", "mail"].map(|queue| queue.parse().unwrap());
+    let both = |node: &str| Claim { queues: queues.to_vec(), ..waiting(node) };
+    shed.store.claim(&both("node-z")).await.unwrap();
+    let mut first = listen(&shed, "node-y").await;
+    shed.store.claim(&both("node-y")).await.unwrap();
+    let mut second = listen(&shed, "node-x").await;
+    shed.store.claim(&both("node-x")).await.unwrap();
+
+    shed.add(vec![planned(task("a"))]).await.unwrap();
+    assert!(hears(&mut first).await);
+    assert!(!hears(&mut second).await);
+    shed.add(vec![planned(task("b").queue("mail"))]).await.unwrap();
+    assert!(hears(&mut second).await);
+    assert!(!hears(&mut first).await);
+}
+
 #[tokio::test]
 async fn whatever_makes_a_task_claimable_gives_a_hint() {
     let shed = Shed::new().await;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use taskshed::domain::state::Outcome;
 use taskshed::domain::state::TaskState;
+use taskshed::store::AckItem;
 use taskshed::store::Acked;
 use taskshed::store::Action;
 use taskshed::store::Beat;
@@ -19,11 +20,13 @@ use taskshed::store::Look;
 use taskshed::store::Mandate;
 use taskshed::store::Queue;
 use taskshed::store::Reclaim;
+use taskshed::store::ReclaimItem;
 use taskshed::store::Resign;
 use taskshed::store::Scope;
 
 use super::shed::SECOND;
 use super::shed::Shed;
+use super::shed::ack;
 use super::shed::claim;
 use super::shed::holder;
 use super::shed::planned;
@@ -102,11 +105,16 @@ async fn a_lease_with_another_end_is_left_alone() {
 
     let keep = Keep { beat: None, claims: vec![wish.id.clone()], ttl: 10 * SECOND };
     assert!(shed.store.keep(&keep).await.unwrap().lost.is_empty());
+    let lost = Outcome::Released;
+    let items = claimed.tasks.iter().map(|task| {
+        let AckItem { task, fence, spec, verdict, .. } = ack(task, lost.clone(), claimed.now);
+        ReclaimItem { task, fence, spec, verdict }
+    });
     let reclaim = Reclaim {
         mandate: mandate.clone(),
         claim: wish.id.clone(),
         expires_at: seen.expires_at,
-        items: Vec::new(),
+        items: items.collect(),
     };
     assert_eq!(shed.store.reclaim(&reclaim).await.unwrap(), Led::Done(0));
     assert!(look(&shed, &mandate, Scope::Expired).await.is_empty());
