@@ -99,11 +99,12 @@ impl State {
         let horizon = now.plus(claim.ahead);
         let (room, left) = (claim.suspects, claim.limit);
         let mut taking = Taking { claim, now, horizon, room, left, taken: Vec::new() };
-        if !is_repeated {
+        if is_repeated {
+            claimed.tasks = self.runs_of(claim);
+        } else {
             claimed.isolate = self.take_due(&mut taking);
-            self.lease(&mut taking);
+            claimed.tasks = self.lease(&mut taking);
         }
-        claimed.tasks = self.runs_of(claim);
         self.look_ahead(&taking, &mut claimed);
         if claim.wait && claimed.tasks.len() < claim.limit {
             self.hinting.wait(claim, claimed.next_run_at);
@@ -191,15 +192,16 @@ impl State {
     }
 
     /// Leases what was taken. One fence serves all, above every earlier one of each (T4).
-    fn lease(&mut self, taking: &mut Taking<'_>) {
+    fn lease(&mut self, taking: &mut Taking<'_>) -> Vec<TaskRecord> {
         if taking.taken.is_empty() {
-            return;
+            return Vec::new();
         }
         let (claim, now) = (taking.claim, taking.now);
         let last = taking.taken.iter().filter_map(|entry| entry.fence).max();
         let floor = u64::try_from(now.as_us()).unwrap_or(0);
         let fence = Fence(last.map_or(floor, |last| floor.max(last.0 + 1)));
 
+        let ids: Vec<TaskId> = taking.taken.iter().map(|entry| entry.task.id.clone()).collect();
         let mut runs = BTreeMap::new();
         for mut entry in taking.taken.drain(..) {
             runs.insert(entry.task.id.clone(), Run::Present);
@@ -219,20 +221,17 @@ impl State {
             runs,
         };
         self.leases.insert(claim.id.clone(), held);
+        let entries = ids.iter().filter_map(|id| self.tasks.get(id));
+        entries.map(|entry| self.view(entry)).collect()
     }
 
-    /// What a claim holds, in the order of claiming.
+    /// What a claim still holds, most urgent first.
     fn runs_of(&self, claim: &Claim) -> Vec<TaskRecord> {
-        let Some(held) = self.leases.get(&claim.id) else { return Vec::new() };
-        let present = held.runs.iter().filter(|(_, run)| **run == Run::Present);
+        let runs = self.leases.get(&claim.id).map(|held| &held.runs);
+        let present = runs.into_iter().flatten().filter(|(_, run)| **run == Run::Present);
         let entries = present.filter_map(|(id, _)| self.tasks.get(id));
         let mut tasks: Vec<TaskRecord> = entries.map(|entry| self.view(entry)).collect();
-        let place = |task: &TaskRecord| {
-            let queue = claim.queues.iter().position(|queue| *queue == task.spec.queue);
-            let apart = if task.is_suspect() { task.crashes } else { 0 };
-            (queue, task.spec.priority, std::cmp::Reverse(apart), task.run_at)
-        };
-        tasks.sort_by_key(place);
+        tasks.sort_by_key(|task| (task.spec.priority, task.run_at));
         tasks
     }
 
