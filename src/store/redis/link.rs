@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::sync::Once;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use redis::AsyncConnectionConfig;
@@ -18,6 +20,7 @@ use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
 use redis::io::tcp::socket2::TcpKeepalive;
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 
 use crate::store::Error;
 use crate::store::Result;
@@ -98,6 +101,9 @@ fn redacted(url: &str) -> String {
 /// A connection that several calls share. It belongs to the runtime that made it.
 pub(super) struct Link {
     address: Address,
+    /// Counts attempts to connect. A call that waited while one failed shares its failure: else
+    /// calls to a silent server would each wait for the attempts of all before them.
+    attempts: AtomicU64,
     live: Mutex<Live>,
 }
 
@@ -106,11 +112,13 @@ struct Live {
     /// Counts connections, so that a call drops only the one that failed it.
     number: u64,
     connection: Option<MultiplexedConnection>,
+    /// Why the last attempt to connect failed.
+    failed: Option<RedisError>,
 }
 
 impl Link {
     pub(super) fn new(address: Address) -> Self {
-        Self { address, live: Mutex::default() }
+        Self { address, attempts: AtomicU64::new(0), live: Mutex::default() }
     }
 
     pub(super) fn address(&self) -> &Address {
@@ -124,63 +132,56 @@ impl Link {
         script: &Script,
         call: Cmd,
     ) -> Result<T> {
-        let sent = self.try_send(method, &call).await;
-        let value = match sent {
-            Err(Failure::Server(error)) if error.code() == Some("NOSCRIPT") => {
+        let value = match self.try_send(&call).await {
+            Err(error) if error.code() == Some("NOSCRIPT") => {
                 self.send(method, &script.in_full(&call)).await?
             }
-            other => other.map_err(|failure| failure.explain(method))?,
+            other => other.map_err(|error| explain(method, error))?,
         };
         read(method, value)
     }
 
     /// Sends one command and waits for its answer.
     pub(super) async fn send(&self, method: &'static str, cmd: &Cmd) -> Result<Value> {
-        self.try_send(method, cmd).await.map_err(|failure| failure.explain(method))
+        self.try_send(cmd).await.map_err(|error| explain(method, error))
     }
 
-    async fn try_send(
-        &self,
-        method: &'static str,
-        cmd: &Cmd,
-    ) -> std::result::Result<Value, Failure> {
-        let (number, mut connection) = self.connection(method).await?;
+    async fn try_send(&self, cmd: &Cmd) -> std::result::Result<Value, RedisError> {
+        let (number, mut connection) = self.connection().await?;
         let answer = connection.send_packed_command(cmd).await;
         let answer = answer.and_then(Value::extract_error);
-        match answer {
-            Ok(value) => Ok(value),
-            Err(error) => {
-                if breaks_connection(&error) {
-                    self.forget(number).await;
-                }
-                Err(Failure::Server(error))
-            }
+        if answer.as_ref().is_err_and(breaks_connection) {
+            self.forget(number).await;
         }
+        answer
     }
 
-    async fn connection(
-        &self,
-        method: &'static str,
-    ) -> std::result::Result<(u64, MultiplexedConnection), Failure> {
+    async fn connection(&self) -> std::result::Result<(u64, MultiplexedConnection), RedisError> {
+        let attempts_before = self.attempts.load(Ordering::Relaxed);
         let mut live = self.live.lock().await;
         if let Some(connection) = &live.connection {
             return Ok((live.number, connection.clone()));
         }
+        let was_tried = self.attempts.load(Ordering::Relaxed) != attempts_before;
+        if let Some(error) = live.failed.as_ref().filter(|_| was_tried) {
+            return Err(error.clone());
+        }
+
+        let made = self.connect().await;
+        self.attempts.fetch_add(1, Ordering::Relaxed);
+        live.number += 1;
+        live.connection = made.as_ref().ok().cloned();
+        live.failed = made.as_ref().err().cloned();
+        made.map(|connection| (live.number, connection))
+    }
+
+    async fn connect(&self) -> std::result::Result<MultiplexedConnection, RedisError> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(Some(RESPONSE_TIMEOUT));
         let made = self.address.client.get_multiplexed_async_connection_with_config(&config);
-        let made = tokio::time::timeout(CONNECT_TIMEOUT * 2, made).await;
-        let connection = match made {
-            Ok(Ok(connection)) => connection,
-            Ok(Err(error)) => return Err(Failure::Connect(error)),
-            Err(late) => {
-                return Err(Failure::Known(Error::Unavailable { method, source: Box::new(late) }));
-            }
-        };
-        live.number += 1;
-        live.connection = Some(connection.clone());
-        Ok((live.number, connection))
+        let late = || std::io::Error::from(std::io::ErrorKind::TimedOut).into();
+        timeout(CONNECT_TIMEOUT * 2, made).await.unwrap_or_else(|_| Err(late()))
     }
 
     async fn forget(&self, number: u64) {
@@ -194,21 +195,6 @@ impl Link {
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.address.fmt(f)
-    }
-}
-
-enum Failure {
-    Connect(RedisError),
-    Server(RedisError),
-    Known(Error),
-}
-
-impl Failure {
-    fn explain(self, method: &'static str) -> Error {
-        match self {
-            Self::Connect(error) | Self::Server(error) => explain(method, error),
-            Self::Known(error) => error,
-        }
     }
 }
 
