@@ -298,18 +298,19 @@ async fn a_wait_that_is_over_shows_the_task_as_it_is() {
 #[tokio::test]
 async fn who_waits_is_answered_when_the_server_closes() {
     let mut shed = Shed::new().await;
+    let mut servers = std::mem::take(&mut shed.servers);
     shed.add(noop("t")).await;
     let mut waiting = shed.client().await;
+    waiting.start("GET", "/v1/tasks/t?wait=10m").await;
+    while shed.store.calls("fetch") < 2 {
+        tokio::task::yield_now().await;
+    }
 
-    let (reply, ()) = tokio::join!(waiting.get("/v1/tasks/t?wait=10m"), async {
-        while shed.store.calls("fetch") < 2 {
-            tokio::task::yield_now().await;
-        }
-        shed.shutdown.cancel();
-    });
+    shed.shutdown.cancel();
+    let reply = shed.while_time_passes(waiting.reply()).await;
 
-    assert_eq!(reply.json()["state"], "scheduled");
-    shed.servers.join_next().await.unwrap().unwrap().unwrap();
+    assert_eq!(reply.json()["state"], "scheduled", "{reply:?}");
+    servers.join_next().await.unwrap().unwrap().unwrap();
 }
 
 #[tokio::test]
