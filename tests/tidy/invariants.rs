@@ -7,8 +7,8 @@ use crate::source::files;
 use crate::source::rust_files;
 use crate::source::words;
 
-/// Invariants that no test guards yet; docs/invariants.md says so.
-const UNGUARDED: &[&str] = &["N1", "T2"];
+/// Invariants that may be without a test for now; docs/invariants.md says so.
+const UNGUARDED: &[&str] = &["N1"];
 
 #[test]
 fn every_invariant_is_guarded_by_a_test() {
@@ -20,8 +20,9 @@ fn every_invariant_is_guarded_by_a_test() {
         .map(|(_, id)| id)
         .collect();
 
-    let unguarded: Vec<_> = known.difference(&guarded).map(String::as_str).collect();
-    assert_eq!(unguarded, UNGUARDED, "ids that no test says it guards");
+    let mut unguarded: Vec<_> = known.difference(&guarded).map(String::as_str).collect();
+    unguarded.retain(|id| !UNGUARDED.contains(id));
+    assert!(unguarded.is_empty(), "no test says that it guards {unguarded:?}");
 }
 
 #[test]

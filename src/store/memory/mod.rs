@@ -1,6 +1,6 @@
 //! Tasks in this process: the readable reference of the contract.
 //!
-//! One [`State`] behind one mutex, and a clock that is handed in. Each method of the contract is one
+//! One `State` behind one mutex, and a clock that is handed in. Each method of the contract is one
 //! plain function over the state and the store's now, so it is one atomic step; none of them waits.
 //!
 //! A task is only ever changed by taking it out of the state and putting it back: what takes it out
