@@ -248,13 +248,13 @@ fn read_claim(claim: &Claim, reply: ClaimReply) -> (Claimed, Vec<String>) {
         corrupt: aside.iter().filter_map(|id| TaskId::parse(&id.0).ok()).collect(),
     };
     let mut damaged = Vec::new();
-    let mut results = results.into_iter();
-    let rows = ids.into_iter().zip(run_ats).zip(records).zip(states);
-    for (((id, run_at), record), state) in rows {
+    let (mut states, mut results) = (states.into_iter(), results.into_iter());
+    let rows = ids.into_iter().zip(run_ats).zip(records);
+    for ((id, run_at), record) in rows {
         let row = Row {
             record: record.0,
-            state: state.0,
-            result: results.next().unwrap_or(Lossy(String::new())).0,
+            state: states.next().map_or_else(String::new, |state| state.0),
+            result: results.next().map_or_else(String::new, |result| result.0),
             place: "running".into(),
             run_at,
             claim: claim.id.as_str().into(),

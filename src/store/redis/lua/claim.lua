@@ -9,7 +9,7 @@ ARGV
   15 count of queues, then the queues; count of callbacks or "-1" for any, then the callbacks
 
 REPLY   {now, fence, lease end, next run_at or "", more, isolate, ids, run_ats, records, states,
-         results, ids of records that cannot be read}
+         results, ids of records that cannot be read}; no states or results if nobody has any
 GUARDS  T3 a task leaves its lane in the step that leases it; T4; T8 paused queues and tasks, and
         expired tasks, are not leased
 COST    about ten variadic calls, and four lookups per queue; log n of each lane
@@ -108,23 +108,27 @@ local met = 0
 local has_states, has_results = is_rare and exists('st'), is_rare and exists('res')
 local has_expiring = is_rare and exists('expires')
 
+-- Start of a record whose callback the claimer has, as most records in a row do.
+local known
+
 local function sort_out(lane, id, at, record, state, expires)
-  local tab = record and string.find(record, '\t', 1, true)
   if not record then return end
-  if not tab then
+  local callback = match(record, '^([^\t\n]+)\t')
+  if not callback then
     corrupt[#corrupt + 1] = id
     return
   end
-  local callback = string.sub(record, 1, tab - 1)
   if expires and tonumber(expires) <= now then
     expired[#expired + 1] = { id = id, record = record, state = state, at = at }
   elseif wanted and not wanted[callback] then
     parked[#parked + 1] = { id = id, callback = callback, at = at, lane = lane }
   else
     local n = #ids + 1
-    ids[n], run_ats[n], records[n], states[n] = id, at, record, state or ''
+    ids[n], run_ats[n], records[n] = id, at, record
+    if has_states then states[n] = state or '' end
     if expires then expiring[#expiring + 1] = id end
     lane.leased = (lane.leased or 0) + 1
+    known = callback .. '\t'
   end
 end
 
@@ -138,7 +142,19 @@ local function take(lane, most)
   local recs = call('HMGET', P .. 'rec', unpack(some))
   local sts = has_states and call('HMGET', P .. 'st', unpack(some)) or {}
   local exps = has_expiring and call('ZMSCORE', P .. 'expires', unpack(some)) or {}
-  for i = 1, count do sort_out(lane, some[i], found[2 * i], recs[i], sts[i], exps[i]) end
+  local n, leased = #ids, 0
+  for i = 1, count do
+    local record = recs[i]
+    if known and record and not exps[i] and string.sub(record, 1, #known) == known then
+      n, leased = n + 1, leased + 1
+      ids[n], run_ats[n], records[n] = some[i], found[2 * i], record
+      if has_states then states[n] = sts[i] or '' end
+    else
+      sort_out(lane, some[i], found[2 * i], record, sts[i], exps[i])
+      n = #ids
+    end
+  end
+  lane.leased = (lane.leased or 0) + leased
   lane.cut = count
   met = met + count
   look(lane)
@@ -163,7 +179,7 @@ if lease then
   end)
   for i, task in ipairs(again) do
     ids[i], run_ats[i], records[i] = task.id, task.at, task.record
-    states[i] = call('HGET', P .. 'st', task.id) or ''
+    if has_states then states[i] = call('HGET', P .. 'st', task.id) or '' end
   end
   fence = match(lease, '\t(%d+)$')
   lease_end = call('ZSCORE', P .. 'leases', claim) or '0'
@@ -233,17 +249,16 @@ for _, id in ipairs(corrupt) do call('ZADD', P .. 'corrupt', us(now), id) end
 local count = #ids
 if count > 0 and not lease then
   local highest = now
-  for i = 1, count do
-    if states[i] ~= '' then
-      local last = tonumber(match(states[i], '^%d+'))
-      if last and last >= highest then highest = last + 1 end
-    end
+  for i = 1, #states do
+    local last = states[i] ~= '' and tonumber(match(states[i], '^%d+'))
+    if last and last >= highest then highest = last + 1 end
   end
   fence = us(highest)
   lease_end = us(now + tonumber(ARGV[6]))
   local running, start = {}, claim .. '\t'
+  local padding = '\t' .. string.rep(' ', PADDED - #start)
   for i = 1, count do
-    running[2 * i - 1], running[2 * i] = ids[i], start .. run_ats[i] .. PADDING
+    running[2 * i - 1], running[2 * i] = ids[i], start .. run_ats[i] .. padding
   end
   call('SADD', P .. 'claim:' .. claim, unpack(ids))
   call('HSET', P .. 'running', unpack(running))

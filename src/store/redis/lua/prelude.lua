@@ -21,7 +21,7 @@ local match = string.match
 local MOMENT_MAX = 9007199254740991
 -- Redis keeps a hash of short values as a list that it searches from the front; one longer value
 -- makes it a table. `running` is asked all the time, so its values are long.
-local PADDING = '\t' .. string.rep(' ', 64)
+local PADDED = 64
 local RECORD = '^([^\t\n]+)\t([0-3])\t([^\t\n]+)\t([^\t\n]*)\t([^\t\n]*)\t([or])\t(%d+)\t(%d*)\t([^\t\n]+)\t([CR])\n'
 local STATE = '^(%d*)\t(%d*)\t(%d*)\t(%d+)\t(%d+)\t(x?)\t(.*)$'
 
