@@ -206,3 +206,21 @@ async fn the_audit_puts_back_what_stands_nowhere() {
     assert_eq!(shed.maintain(&mandate).await.repaired, 0);
     assert_eq!(shed.claim(5).await.unwrap().tasks.len(), 2);
 }
+
+/// Guards T2 and T10: an entry in a lane without a record is dropped, and never leased.
+#[tokio::test]
+async fn what_stands_in_a_lane_and_was_not_added_does_not_run() {
+    let shed = Shed::new().await;
+    shed.add(vec![planned(task("a"))]).await.unwrap();
+    for lane in ["due:2:default", "due:0:default"] {
+        let _: i64 = shed.tell(&["ZADD", &shed.key(lane), "1", "unknown"]).await;
+    }
+
+    let claimed = shed.claim(10).await.unwrap();
+
+    let ids: Vec<_> = claimed.tasks.iter().map(|task| task.id.as_str()).collect();
+    assert_eq!(ids, ["a"]);
+    shed.finish(&claimed, Outcome::Completed(None)).await.unwrap();
+    assert_eq!(shed.claim(10).await.unwrap().tasks.len(), 0);
+    assert_eq!(shed.leftovers().await, Vec::<String>::new());
+}
