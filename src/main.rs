@@ -1,9 +1,7 @@
-//! The binary `taskshed`: parse, run, exit.
+//! The binary `taskshed`: run, and exit with what came of it.
 
-#[cfg(feature = "cli")]
-fn main() {
-    std::process::exit(taskshed::cli::main());
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    taskshed::cli::main()
 }
-
-#[cfg(not(feature = "cli"))]
-fn main() {}

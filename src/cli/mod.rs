@@ -1,127 +1,117 @@
-//! The command line: the composition root of the binary.
+//! The commands of the binary: arguments in, text and an exit code out.
 //!
-//! Exit codes: 0 done, 1 refused or failed, 2 usage, 3 store or server out of reach.
+//! The composition root: the only place that knows every part. It holds no rule that a user of the
+//! library would miss; what a server can check is checked there.
+//!
+//! | exit code | meaning |
+//! |---|---|
+//! | 0 | done |
+//! | 1 | refused or failed, or an id was missing |
+//! | 2 | usage: arguments, environment or configuration file |
+//! | 3 | store or server out of reach |
 
-#![expect(clippy::print_stdout, reason = "what a command finds goes to standard output")]
-
+mod add;
+mod arguments;
+mod changes;
+mod client;
+mod cluster;
+mod completions;
+mod configuration;
+mod demo;
 mod doctor;
+mod failure;
+mod logging;
 mod node;
+mod output;
+mod queues;
+mod store;
+mod tasks;
+
+use std::env;
+use std::io;
+use std::io::Write;
+use std::process::ExitCode;
 
 use clap::Parser;
-use clap::Subcommand;
-use clap::ValueEnum;
-use tracing::error;
-use tracing_subscriber::EnvFilter;
 
-use crate::store::Error;
-use crate::store::Options;
+use crate::config::Environment;
+use crate::config::File;
+use crate::config::Settings;
+use crate::handlers::exec;
 
-/// Exit code: refused or failed.
-const REFUSED: i32 = 1;
+use self::arguments::Arguments;
+use self::arguments::Command;
+use self::client::Client;
+use self::failure::Failure;
 
-/// Exit code: store or server out of reach.
-const OUT_OF_REACH: i32 = 3;
-
-/// A task scheduler and job runner.
-#[derive(Debug, Parser)]
-#[command(name = "taskshed", version)]
-struct Cli {
-    /// How log lines are written, to standard error.
-    #[arg(long, global = true, value_enum, default_value = "text", env = "TASKSHED_LOG_FORMAT")]
-    log_format: LogFormat,
-
-    /// Log more; twice for each poll.
-    #[arg(short, global = true, action = clap::ArgAction::Count)]
-    verbose: u8,
-
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum LogFormat {
-    Text,
-    Json,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Run a node: it serves the HTTP API and stands for leader.
-    Node(node::Args),
-    /// Check a store for what would cost tasks or time.
-    Doctor(doctor::Args),
-}
-
-/// Where tasks live.
-#[derive(Debug, clap::Args)]
-struct StoreArgs {
-    /// Store: `memory:` or `redis://[user:password@]host[:port]/db`, `rediss://` with TLS.
-    #[arg(long, env = "TASKSHED_STORE", hide_env_values = true, default_value = "memory:")]
-    store: String,
-
-    /// Keeps several clusters apart in one store.
-    #[arg(long, env = "TASKSHED_NAMESPACE", default_value = "default")]
-    namespace: crate::domain::id::Namespace,
-}
-
-impl StoreArgs {
-    fn options(&self) -> Options {
-        Options { namespace: self.namespace.clone(), ..Options::default() }
-    }
-}
-
-/// Runs the command of this process and says with which code to exit.
+/// Runs the program with the arguments of this process.
 #[must_use]
-pub fn main() -> i32 {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+pub fn main() -> ExitCode {
+    if let Some(code) = exec::run_helper(env::args_os()) {
+        return code;
+    }
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
         Err(error) => {
-            let _standard_error_is_closed = error.print();
-            return error.exit_code();
+            let _nowhere_to_tell_else = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    start_logging(&cli);
 
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            error!(%error, "the system has no threads for it");
-            return REFUSED;
+    match run(&arguments) {
+        Ok(()) | Err(Failure::Closed) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let _nowhere_to_tell_else = writeln!(io::stderr(), "error: {failure}");
+            failure.exit_code()
         }
-    };
-    let code = runtime.block_on(async {
-        match cli.command {
-            Command::Node(args) => node::run(args).await,
-            Command::Doctor(args) => doctor::run(args).await,
-        }
-    });
-    runtime.shutdown_background();
-    code
-}
-
-fn start_logging(cli: &Cli) {
-    let level = match cli.verbose {
-        0 => "info",
-        1 => "debug",
-        _ => "trace",
-    };
-    let lines = tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_env_filter(EnvFilter::new(format!("warn,taskshed={level}")));
-    match cli.log_format {
-        LogFormat::Text => lines.init(),
-        LogFormat::Json => lines.json().init(),
     }
 }
 
-/// Tells why a store cannot be used, and gives the exit code for it.
-fn refuse_store(error: &Error) -> i32 {
-    let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
-    if error.is_transient() {
-        error!(%error, cause, "the store is out of reach; start it, or name another with --store");
-        OUT_OF_REACH
-    } else {
-        error!(%error, cause, "the store cannot be used");
-        REFUSED
+fn run(arguments: &Arguments) -> Result<(), Failure> {
+    if let Command::Completions(completions) = &arguments.command {
+        return completions.run();
     }
+
+    let variables = Environment::of_process();
+    let named = arguments.config.clone().or(variables.text("TASKSHED_CONFIG").map(Into::into));
+    let file = File::read(named.as_deref())?;
+    let settings = Settings::resolve(&arguments.flags(), &variables, &file)?;
+    logging::start(&settings, arguments)?;
+    match &arguments.command {
+        Command::Completions(completions) => completions.run(),
+        Command::Config(config) => config.run(&settings, arguments.output),
+        Command::Node(_) => node::run(&settings),
+        Command::Demo(demo) => demo.run(),
+        Command::Doctor(_) => doctor::run(&settings, arguments.output),
+        asked => ask(asked, arguments, &settings),
+    }
+}
+
+/// Runs a command that talks to a node's API.
+fn ask(command: &Command, arguments: &Arguments, settings: &Settings) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let client = Client::new(&settings.server)?;
+    let output = arguments.output;
+    runtime.block_on(async {
+        match command {
+            Command::Add(add) => add.run(&client).await,
+            Command::List(list) => list.run(&client, output).await,
+            Command::Show(show) => show.run(&client, output).await,
+            Command::Pause(change) => change.run(&client, "pause").await,
+            Command::Resume(change) => change.run(&client, "resume").await,
+            Command::Cancel(change) => change.run(&client, "cancel").await,
+            Command::Remove(change) => change.run(&client, "remove").await,
+            Command::Retry(change) => change.run(&client, "retry").await,
+            Command::Reschedule(change) => change.run(&client).await,
+            Command::Queues => queues::list(&client, output).await,
+            Command::Queue(queue) => queue.run(&client).await,
+            Command::Nodes => cluster::nodes(&client, output).await,
+            Command::Leader(leader) => leader.run(&client, output).await,
+            Command::Node(_)
+            | Command::Demo(_)
+            | Command::Doctor(_)
+            | Command::Config(_)
+            | Command::Completions(_) => Ok(()),
+        }
+    })
 }

@@ -1,184 +1,200 @@
-//! `taskshed node`: runs a node with its HTTP API.
+//! `taskshed node`: a node with its HTTP API.
+//!
+//! The API runs on the main runtime and handlers on one of the node's own, so a blocked handler does
+//! not fail the probes.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::signal::unix::Signal;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tracing::error;
-use tracing::info;
+use tracing::warn;
 
-use crate::config::NodeConfig;
-use crate::config::QueueWeight;
-use crate::domain::id::NodeName;
-use crate::domain::time::parse_duration;
+use crate::clock::Clock;
+use crate::clock::SystemClock;
+use crate::config::Settings;
+use crate::handlers::Handlers;
+use crate::handlers::exec::Exec;
+use crate::handlers::exec::Launcher;
 use crate::http;
 use crate::http::Api;
 use crate::http::Readiness;
+use crate::node::Drained;
 use crate::node::Node;
 use crate::node::NodeHandle;
 use crate::scheduler::Scheduler;
-use crate::store::Store;
-use crate::store::connect;
 
-use super::OUT_OF_REACH;
-use super::REFUSED;
-use super::StoreArgs;
-use super::refuse_store;
+use super::failure::Failure;
+use super::output;
+use super::store;
 
-#[derive(Debug, clap::Args)]
-pub(super) struct Args {
-    #[command(flatten)]
-    store: StoreArgs,
+/// How long the API may take to end after the node has.
+const CLOSE_WITHIN: Duration = Duration::from_millis(250);
 
-    /// Where the HTTP API listens; a loopback address.
-    #[arg(long, env = "TASKSHED_LISTEN", default_value = "127.0.0.1:8090")]
-    listen: SocketAddr,
+/// How often a starting node is asked whether it is ready.
+const READY_AGAIN_AFTER: Duration = Duration::from_millis(10);
 
-    /// Name of the node [default: the host's name].
-    #[arg(long, env = "TASKSHED_NAME")]
-    name: Option<NodeName>,
-
-    /// Most tasks that run at once.
-    #[arg(long, env = "TASKSHED_CONCURRENCY", default_value_t = 64)]
-    concurrency: usize,
-
-    /// Queues to serve with their weights, such as `default=5,mail=1`.
-    #[arg(long, env = "TASKSHED_QUEUES", value_delimiter = ',', value_parser = parse_queue)]
-    queues: Vec<QueueWeight>,
-
-    /// Length of a lease.
-    #[arg(long, env = "TASKSHED_LEASE", default_value = "10s", value_parser = parse_duration)]
-    lease: Duration,
-
-    /// How long running tasks may take to end after SIGTERM.
-    #[arg(long, env = "TASKSHED_DRAIN_TIMEOUT", default_value = "25s", value_parser = parse_duration)]
-    drain_timeout: Duration,
-
-    /// Do not stand for leader.
-    #[arg(long)]
-    no_leader: bool,
-
-    /// Serve the API and stand for leader, but run no tasks.
-    #[arg(long)]
-    no_run: bool,
+/// Runs a node until it is told to stop.
+pub(super) fn run(settings: &Settings) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let ended = runtime.block_on(serve(settings));
+    runtime.shutdown_background();
+    ended
 }
 
-fn parse_queue(text: &str) -> Result<QueueWeight, String> {
-    let (name, weight) = text.split_once('=').unwrap_or((text, "1"));
-    let queue = name.parse().map_err(|error| format!("queue name {error}"))?;
-    let weight = weight.parse().map_err(|_| format!("{weight:?} is not a weight"))?;
-    Ok(QueueWeight { queue, weight })
-}
+async fn serve(settings: &Settings) -> Result<(), Failure> {
+    let store = store::open(settings)?;
+    store.prepare().await.map_err(|error| store::explain(settings, &error))?;
+    let listener = bind(settings.listen).await?;
+    let node = Node::builder(Arc::clone(&store))
+        .config(settings.node.clone())
+        .handlers(handlers(settings)?)
+        .build()
+        .map_err(|error| Failure::Usage(error.to_string()))?;
 
-impl Args {
-    fn config(&self) -> NodeConfig {
-        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        let name = self.name.clone().or_else(|| NodeName::parse(&host).ok());
-        let fallback = || NodeName::parse("node").expect("a word without control characters");
-        let mut config = NodeConfig::new(name.unwrap_or_else(fallback));
-        config.concurrency = self.concurrency;
-        if !self.queues.is_empty() {
-            config.queues.clone_from(&self.queues);
-        }
-        config.lease = self.lease;
-        config.drain_timeout = self.drain_timeout;
-        config.stands_for_leader = !self.no_leader;
-        config.runs_tasks = !self.no_run;
-        config
-    }
-}
-
-pub(super) async fn run(args: Args) -> i32 {
-    if !args.listen.ip().is_loopback() {
-        error!(listen = %args.listen, "the API has no authentication yet; listen on loopback");
-        return REFUSED;
-    }
-    let store = match ready_store(&args.store).await {
-        Ok(store) => store,
-        Err(error) => return refuse_store(&error),
-    };
-    let node = match Node::builder(Arc::clone(&store)).config(args.config()).build() {
-        Ok(node) => node,
-        Err(error) => {
-            error!(%error, "the node cannot work like that");
-            return REFUSED;
-        }
-    };
-    match TcpListener::bind(args.listen).await {
-        Ok(listener) => serve_and_run(listener, store, node).await,
-        Err(error) => {
-            error!(%error, listen = %args.listen, "cannot listen; name another address");
-            REFUSED
-        }
-    }
-}
-
-async fn ready_store(args: &StoreArgs) -> crate::store::Result<Arc<dyn Store>> {
-    let store = connect::open(&args.store, args.options())?;
-    store.prepare().await?;
-    Ok(store)
-}
-
-async fn serve_and_run(listener: TcpListener, store: Arc<dyn Store>, node: Node) -> i32 {
     let handle = node.handle();
     let looked_at = handle.clone();
-    let api = Api::new(Scheduler::new(store)).readiness(move || readiness(&looked_at));
-    let (closing, tracker) = (CancellationToken::new(), TaskTracker::new());
-    if let Ok(address) = listener.local_addr() {
-        info!(node = %handle.config().name, api = %address, "ready");
-    }
-    tracker.spawn(http::serve(listener, api, closing.clone().cancelled_owned()));
-    tracker.spawn(stop_at_second_signal(handle));
+    let scheduler = Scheduler::new(store).kwargs_bytes_max(settings.max_kwargs_bytes);
+    let api = Api::new(scheduler).readiness(move || readiness(&looked_at));
+    let greeting = greeting(settings, listener.local_addr()?);
+    let (told, closing) = (CancellationToken::new(), CancellationToken::new());
+    let signals = Signals::listen()?;
+    let mut parts = JoinSet::new();
+    parts.spawn(greet(handle.clone(), greeting));
+    parts.spawn(signals.obey(told.clone(), handle.clone()));
+    let mut server = JoinSet::new();
+    server.spawn(answer(listener, api, closing.clone(), handle));
 
-    let drained = node.run_until(terminated()).await;
+    let drained = node.run_until(told.cancelled_owned()).await;
     closing.cancel();
-    match drained {
-        Ok(drained) if drained.is_clean() => 0,
-        Ok(drained) => {
-            for task in &drained.unsent {
-                error!(task = %task.task, callback = %task.callback, "could not be handed back");
-            }
-            OUT_OF_REACH
-        }
-        Err(error) => {
-            error!(%error, "the node cannot start");
-            REFUSED
-        }
-    }
-}
-
-fn readiness(handle: &NodeHandle) -> Readiness {
-    let status = handle.status();
-    if status.draining {
-        Readiness::Draining
-    } else if status.reachable {
-        Readiness::Ready
-    } else {
-        Readiness::StoreAway
-    }
-}
-
-/// Returns at the first SIGTERM or SIGINT.
-async fn terminated() {
-    let (Ok(mut term), Ok(mut int)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return std::future::pending().await;
-    };
     tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
+        _ = server.join_next() => {}
+        () = SystemClock.sleep(CLOSE_WITHIN) => {}
+    }
+    parts.shutdown().await;
+    end(&drained.map_err(|error| Failure::Refused(super::failure::chain(&error)))?)
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| {
+        Failure::Refused(format!(
+            "{address}: {error}; another node may listen there: name another address with --listen"
+        ))
+    })
+}
+
+/// The commands of the settings.
+fn handlers(settings: &Settings) -> Result<Handlers, Failure> {
+    let mut handlers = Handlers::default();
+    if settings.handlers.is_empty() {
+        if settings.node.runs_tasks {
+            warn!(
+                "there are no handlers, so this node runs no tasks; see [handlers] in taskshed.toml"
+            );
+        }
+        return Ok(handlers);
+    }
+
+    let launcher = Launcher::through_this_program()?;
+    for handler in &settings.handlers {
+        let exec = Exec::new(&handler.exec).map_err(|error| {
+            Failure::Usage(format!("handlers.{}.exec: {error}", handler.callback))
+        })?;
+        let mut exec = exec.launcher(launcher.clone());
+        if let Some(timeout) = handler.timeout {
+            exec = exec.timeout(timeout);
+        }
+        handlers.insert(handler.callback.clone(), Arc::new(exec));
+    }
+    Ok(handlers)
+}
+
+/// What is said once, when the node is ready.
+fn greeting(settings: &Settings, listen: SocketAddr) -> String {
+    let names = settings.handlers.iter().map(|handler| handler.callback.as_str());
+    let names = names.collect::<Vec<_>>().join(", ");
+    let handlers = if names.is_empty() { "no handlers".into() } else { format!("runs {names}") };
+    let warning = match settings.store.reveal() {
+        "memory:" => " (tasks end with this process)",
+        _ => "",
+    };
+    format!(
+        "node {} is ready: http://{listen}, store {}{warning}, {handlers}",
+        settings.node.name, settings.store
+    )
+}
+
+/// Says that the node is ready when it is.
+async fn greet(node: NodeHandle, greeting: String) {
+    while !node.is_ready() {
+        SystemClock.sleep(READY_AGAIN_AFTER).await;
+    }
+    let _nobody_reads_it = output::line(&greeting);
+}
+
+async fn answer(listener: TcpListener, api: Api, closing: CancellationToken, node: NodeHandle) {
+    if let Err(error) = http::serve(listener, api, closing.cancelled_owned()).await {
+        error!(%error, "the API cannot go on; the node leaves");
+        node.drain();
     }
 }
 
-/// The second signal stops runs at once; their leases are given back.
-async fn stop_at_second_signal(handle: NodeHandle) {
-    terminated().await;
-    terminated().await;
-    handle.stop_now();
+fn readiness(node: &NodeHandle) -> Readiness {
+    if node.is_ready() {
+        return Readiness::Ready;
+    }
+    if node.status().draining { Readiness::Draining } else { Readiness::StoreAway }
+}
+
+/// SIGTERM and SIGINT.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// The first one lets the node drain, the second one stops it at once.
+    async fn obey(mut self, told: CancellationToken, node: NodeHandle) {
+        self.next().await;
+        told.cancel();
+        self.next().await;
+        warn!("stopping at once");
+        node.stop_now();
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Names what could not be handed back.
+fn end(drained: &Drained) -> Result<(), Failure> {
+    if drained.is_clean() {
+        return Ok(());
+    }
+    let open = drained.unsent.iter().map(|open| {
+        let why = if open.runs { "it still runs" } else { "the store did not answer" };
+        format!("\n  {} ({}): {why}", output::plain(open.task.as_str()), open.callback)
+    });
+    Err(Failure::Unreachable(format!(
+        "left with tasks that could not be handed back; they run again when their leases end:{}",
+        open.collect::<String>()
+    )))
 }
