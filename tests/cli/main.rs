@@ -1,0 +1,18 @@
+//! The binary, with real processes: every command, every exit code, commands as handlers.
+
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "../support/program.rs"]
+mod program;
+#[expect(dead_code, reason = "other tests need more of it")]
+#[path = "../support/redis_server.rs"]
+mod redis_server;
+
+mod changes;
+mod demo;
+mod exec;
+mod exits;
+mod fields;
+mod looks;
+mod reference;
+mod settings;
