@@ -148,11 +148,12 @@ impl Keeper {
             self.ahead.look_again();
         }
         self.core.heard(arrived);
-        self.core.claims.trust(&round.claims, round.sent + trusted_for(self.core.config.lease));
         let lost_count = self.core.claims.lose(&kept.lost);
         if lost_count > 0 {
             warn!(count = lost_count, "leases are lost; their runs are stopped");
         }
+        // After the lost ones are marked, so that no run of theirs takes this for new trust (T9).
+        self.core.claims.trust(&round.claims, round.sent + trusted_for(self.core.config.lease));
         self.core.claims.stop(&kept.stop);
         self.core.seen.note(round.sent, kept.now, kept.leader.as_ref());
         self.note_skew();
