@@ -193,22 +193,26 @@ impl State {
                 done.pruned += 1;
             }
         }
-        done.forgotten = self.forget_nodes(limit, now);
+        self.forget_nodes(limit, now, &mut done);
         let forgotten_before = now.minus(ENDED_CLAIM_KEPT);
         self.ended_claims.retain(|_, ended_at| *ended_at > forgotten_before);
         Led::Done(done)
     }
 
-    fn forget_nodes(&mut self, limit: usize, now: Timestamp) -> u64 {
+    /// Forgets nodes that fell silent, first those that did so first.
+    fn forget_nodes(&mut self, limit: usize, now: Timestamp, done: &mut Maintained) {
         let silent_since = now.minus(NODE_FORGOTTEN_AFTER);
-        let silent = self.nodes.values().filter(|node| node.beat_at <= silent_since).take(limit);
-        let silent: Vec<(NodeName, ProcessId)> =
-            silent.map(|node| (node.node.clone(), node.process.clone())).collect();
-        for (node, process) in &silent {
+        let silent = self.nodes.values().filter(|node| node.beat_at <= silent_since);
+        let mut silent: Vec<(Timestamp, NodeName, ProcessId)> =
+            silent.map(|node| (node.beat_at, node.node.clone(), node.process.clone())).collect();
+        silent.sort();
+        silent.truncate(limit);
+        for (_, node, process) in &silent {
             self.hinting.unwait(process);
             self.nodes.remove(node);
+            done.forgotten += 1;
         }
-        u64::try_from(silent.len()).unwrap_or(u64::MAX)
+        done.more |= silent.len() == limit;
     }
 
     pub(super) fn cluster(&self, now: Timestamp) -> Cluster {

@@ -69,6 +69,7 @@ local function forget_nodes()
     call('HDEL', P .. 'nodes', name)
     call('ZREM', P .. 'beats', name)
   end
+  if #names == limit then more = true end
   return #names
 end
 
