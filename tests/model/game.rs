@@ -1,0 +1,153 @@
+//! One sequence, played on one store or on two.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use taskshed::clock::Clock;
+use taskshed::clock::ManualClock;
+use taskshed::domain::time::Timestamp;
+use taskshed::store::Options;
+use taskshed::store::Store;
+use taskshed::store::memory::MemoryStore;
+
+use crate::call::Call;
+use crate::call::Picture;
+use crate::call::Reply;
+use crate::history::Event;
+use crate::history::History;
+use crate::history::Judgement;
+use crate::player::Player;
+use crate::step::Act;
+use crate::step::Step;
+
+/// Which stores play.
+#[derive(Clone, Debug)]
+pub(crate) enum Stores {
+    Memory,
+    /// The URL is that of the server.
+    #[cfg(feature = "redis")]
+    MemoryAndRedis(String),
+}
+
+struct Game {
+    clock: ManualClock,
+    stores: Vec<Arc<dyn Store>>,
+    player: Player,
+    history: History,
+    picture: Picture,
+}
+
+/// Plays `steps` in fresh stores.
+pub(crate) async fn play(steps: &[Step], stores: &Stores) -> Judgement {
+    let mut game = Game::new(stores).await?;
+    for (at, step) in steps.iter().enumerate() {
+        game.play(step).await.map_err(|problem| format!("step {at}, {:?}: {problem}", step.act))?;
+    }
+    Ok(())
+}
+
+impl Game {
+    async fn new(stores: &Stores) -> Result<Self, String> {
+        let clock = ManualClock::at(Timestamp::from_us(1_800_000_000_000_000));
+        let shared: Arc<dyn Clock> = Arc::new(clock.clone());
+        let memory: Arc<dyn Store> = Arc::new(MemoryStore::new(shared, options()));
+        let mut playing = vec![memory];
+        match stores {
+            Stores::Memory => {}
+            #[cfg(feature = "redis")]
+            Stores::MemoryAndRedis(url) => {
+                use taskshed::store::redis::RedisStore;
+
+                let redis = RedisStore::open(url, options()).unwrap();
+                playing.push(Arc::new(redis.with_clock(Arc::new(clock.clone()))));
+            }
+        }
+        let picture = Picture::of(&*playing[0]).await.map_err(|error| error.to_string())?;
+        let (player, history) = (Player::default(), History::default());
+        Ok(Self { clock, stores: playing, player, history, picture })
+    }
+
+    async fn play(&mut self, step: &Step) -> Judgement {
+        match step.act {
+            Act::Pass(ms) => self.clock.advance(Duration::from_millis(ms)),
+            Act::Back(ms) => {
+                let earlier = self.clock.wall().minus(Duration::from_millis(ms));
+                self.clock.set_wall(earlier);
+            }
+            _ => {}
+        }
+        let Some(call) = self.player.call(&step.act, self.clock.wall()) else {
+            self.picture = self.show().await?;
+            return Ok(());
+        };
+
+        let first = self.make(&call).await?;
+        if step.reply_lost {
+            let after_first = self.picture.clone();
+            let second = self.make(&call).await?;
+            if call.settles(&first) && !after_first.is_like(&self.picture) {
+                return Err(format!("the repeat changed {after_first:#?} to {:#?}", self.picture));
+            }
+            self.player.learn(&call, &second, self.clock.wall());
+        } else {
+            self.player.learn(&call, &first, self.clock.wall());
+        }
+        Ok(())
+    }
+
+    /// Makes a call in each store and judges it.
+    async fn make(&mut self, call: &Call) -> Result<Reply, String> {
+        let mut replies = Vec::new();
+        for store in &self.stores {
+            replies.push(call.make(&**store).await.map_err(|error| format!("{error:?}"))?);
+        }
+        let reply = replies[0].clone();
+        for (store, other) in self.stores.iter().zip(&replies).skip(1) {
+            if *other != reply {
+                return Err(format!("{} answered {other:#?}, memory {reply:#?}", store.name()));
+            }
+        }
+        let after = self.show().await?;
+        let event = Event {
+            now: self.clock.wall(),
+            call,
+            reply: &reply,
+            before: &self.picture,
+            after: &after,
+        };
+        self.history.judge(&event)?;
+        self.picture = after;
+        Ok(reply)
+    }
+
+    /// What all stores show alike.
+    async fn show(&self) -> Result<Picture, String> {
+        let shown = picture(&*self.stores[0]).await?;
+        for store in &self.stores[1..] {
+            let other = picture(&**store).await?;
+            if other != shown {
+                return Err(format!("{} shows {other:#?}, memory {shown:#?}", store.name()));
+            }
+        }
+        Ok(shown)
+    }
+}
+
+async fn picture(store: &dyn Store) -> Result<Picture, String> {
+    Picture::of(store).await.map_err(|error| format!("{error:?}"))
+}
+
+/// Short times, in a namespace of its own.
+fn options() -> Options {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+
+    let namespace = format!("game{}", COUNT.fetch_add(1, Ordering::Relaxed));
+    Options {
+        namespace: namespace.parse().unwrap(),
+        keep_cancelled: Duration::from_secs(20),
+        keep_expired: Duration::from_secs(20),
+        keep_dead: Duration::from_secs(40),
+    }
+}
