@@ -29,6 +29,9 @@ const WRITTEN: &[&str] = &[
     ".rustfmt.toml",
 ];
 
+/// Written by a program, which a test of the command line compares with it.
+const GENERATED: &str = "docs/reference/cli.md";
+
 /// Drawers: a file with such a name holds what nobody found a place for.
 const DRAWERS: &[&str] = &["util", "utils", "common", "helpers", "misc", "types", "manager"];
 
@@ -37,7 +40,7 @@ fn a_file_fits_in_the_head() {
     let mut long = Vec::new();
     for source in files(WRITTEN) {
         let lines = source.text.lines().count();
-        if lines > FILE_LINES_MAX {
+        if lines > FILE_LINES_MAX && source.path != GENERATED {
             long.push(format!("{}: {lines} lines, at most {FILE_LINES_MAX}", source.path));
         }
     }

@@ -1,0 +1,16 @@
+//! A cluster of real processes on a real Redis: the main job, dead nodes, and what repeats.
+
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::print_stdout, reason = "figures that are worth a look and no assertion")]
+
+#[expect(dead_code, reason = "other tests need more of it")]
+#[path = "../support/program.rs"]
+mod program;
+#[expect(dead_code, reason = "other tests need more of it")]
+#[path = "../support/redis_server.rs"]
+mod redis_server;
+mod witness;
+
+mod crashes;
+mod files;
+mod recurring;

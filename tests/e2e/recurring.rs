@@ -1,0 +1,64 @@
+//! Recurring tasks while nodes and leaders are killed and started.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::json;
+use taskshed::Task;
+use taskshed::clock::Clock;
+use taskshed::clock::SystemClock;
+use taskshed::domain::time::Timestamp;
+
+use crate::program::pause;
+use crate::witness::Shed;
+
+const TASKS: usize = 20;
+const KILLS: usize = 8;
+
+/// Guards S1 and T6: each planned time lies on the grid and ends well at most once; what is missing
+/// was coalesced while its task was held by the dead.
+#[tokio::test]
+async fn recurring_tasks_keep_their_grid_while_nodes_and_leaders_die() {
+    let shed = Shed::new(&[("tick", "true")]).await;
+    let names = ["a", "b", "c"];
+    let mut nodes = names.map(|name| shed.node(name, &["--concurrency", "8"]));
+    let start = SystemClock.wall().plus(Duration::from_secs(1));
+    let second = Duration::from_secs(1);
+    shed.add((0..TASKS).map(|number| {
+        let task = Task::new("tick", &json!({})).unwrap().id(&format!("tick-{number}"));
+        task.every(second).run_at(start)
+    }))
+    .await;
+
+    for turn in 0..KILLS {
+        pause(Duration::from_secs(6));
+        let turn = turn % nodes.len();
+        nodes[turn].kill();
+        pause(Duration::from_secs(1));
+        nodes[turn] = shed.node(names[turn], &["--concurrency", "8"]);
+    }
+    pause(Duration::from_secs(6));
+    let lasted = SystemClock.wall().since(start).as_secs();
+    for node in &mut nodes {
+        assert_eq!(node.leave(), Some(0), "{}", node.log());
+    }
+
+    let mut ended: BTreeMap<(String, i64), usize> = BTreeMap::new();
+    for run in shed.runs().iter().filter(|run| run.has_ended) {
+        let planned_us = Timestamp::parse(&run.planned_at).unwrap().as_us();
+        assert_eq!((planned_us - start.as_us()) % 1_000_000, 0, "off the grid: {run:?}");
+        *ended.entry((run.task.clone(), planned_us)).or_default() += 1;
+    }
+    let least = lasted - KILLS as u64 * 6;
+    for number in 0..TASKS {
+        let name = format!("tick-{number}");
+        let count = ended.keys().filter(|(task, _)| *task == name).count() as u64;
+        assert!(
+            count >= least,
+            "{name}: {count} of {lasted} planned times ended, {least} at least"
+        );
+    }
+    let repeated = ended.values().filter(|count| **count > 1).count();
+    println!("{} planned times ended, {repeated} of them twice by a lost ack", ended.len());
+    assert!(repeated <= KILLS * 8, "more than were in flight at the kills");
+}

@@ -1,0 +1,102 @@
+//! What runs of commands wrote to a file outside the system, and the shed that they ran in.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::fs;
+use std::time::Duration;
+
+use taskshed::Scheduler;
+use taskshed::Task;
+use taskshed::clock::Clock;
+use taskshed::clock::SystemClock;
+use taskshed::domain::state::TaskState;
+use taskshed::store;
+use taskshed::store::Existing;
+use taskshed::store::TaskRecord;
+
+use crate::program::NodeProcess;
+use crate::program::Place;
+use crate::program::pause;
+use crate::redis_server::RedisServer;
+
+/// A private Redis, a directory with handlers that are shell scripts, and a scheduler.
+pub(crate) struct Shed {
+    pub(crate) place: Place,
+    pub(crate) scheduler: Scheduler,
+    pub(crate) server: RedisServer,
+}
+
+/// One run: how it started, and whether it came to its end.
+#[derive(Clone, Debug)]
+pub(crate) struct Run {
+    pub(crate) task: String,
+    pub(crate) planned_at: String,
+    pub(crate) node: String,
+    pub(crate) has_ended: bool,
+}
+
+impl Shed {
+    /// Each script becomes a handler that notes its start before it and its end after it.
+    pub(crate) async fn new(scripts: &[(&str, &str)]) -> Self {
+        let server = RedisServer::start(&["--appendonly", "yes"]);
+        let mut toml = format!("store = \"{}\"\n", server.url());
+        for (name, script) in scripts {
+            let facts = "$TASKSHED_FENCE\t$TASKSHED_TASK_ID\t$TASKSHED_RUN_AT\t$TASKSHED_NODE";
+            let script = format!(
+                "printf 'start\\t%s\\n' \"{facts}\" >> runs\n{script}\n\
+                 printf 'end\\t%s\\n' \"{facts}\" >> runs\n"
+            );
+            let script = serde_json::json!(script);
+            writeln!(toml, "[handlers.{name}]\nexec = [\"sh\", \"-ec\", {script}]").unwrap();
+        }
+        let store = store::connect(&server.url()).await.unwrap();
+        Self { place: Place::new(&toml), scheduler: Scheduler::new(store), server }
+    }
+
+    /// Starts a node with a lease of two seconds.
+    pub(crate) fn node(&self, name: &str, more: &[&str]) -> NodeProcess {
+        self.place.node(&[&["--name", name, "--lease", "2s"], more].concat())
+    }
+
+    /// Adds tasks in batches.
+    pub(crate) async fn add(&self, tasks: impl IntoIterator<Item = Task>) {
+        let mut tasks = tasks.into_iter().peekable();
+        while tasks.peek().is_some() {
+            let batch: Vec<_> = tasks.by_ref().take(500).collect();
+            self.scheduler.add_all(batch, Existing::Keep).await.unwrap();
+        }
+    }
+
+    /// Waits until a task has completed, and answers it.
+    pub(crate) async fn completed(&self, id: &str) -> TaskRecord {
+        let patience = SystemClock.steady() + Duration::from_secs(60);
+        loop {
+            let found = self.scheduler.fetch(&[id.parse().unwrap()]).await.unwrap().remove(0);
+            match found {
+                Some(task) if task.state == TaskState::Completed => return task,
+                found => assert!(SystemClock.steady() < patience, "{found:?}"),
+            }
+            pause(Duration::from_millis(50));
+        }
+    }
+
+    /// All runs so far, in the order of their starts.
+    pub(crate) fn runs(&self) -> Vec<Run> {
+        let text = fs::read_to_string(self.place.path("runs")).unwrap_or_default();
+        let mut runs: Vec<Run> = Vec::new();
+        let mut by_fence = HashMap::new();
+        for line in text.lines() {
+            let mut parts = line.split('\t');
+            let mut part = || parts.next().unwrap_or_default().to_owned();
+            let (what, fence, task, planned_at, node) = (part(), part(), part(), part(), part());
+            let key = (task.clone(), fence);
+            if what == "start" {
+                by_fence.insert(key, runs.len());
+                runs.push(Run { task, planned_at, node, has_ended: false });
+            } else {
+                runs[by_fence[&key]].has_ended = true;
+            }
+        }
+        runs
+    }
+}
