@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::fence;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -93,54 +96,110 @@ impl Context {
     ///
     /// May be dropped and asked again.
     pub async fn stopped(&self) -> StopCause {
-        self.stopper.token.cancelled().await;
+        self.stopper.stopped().await;
         self.stopper.cause().unwrap_or(StopCause::LeaseLost)
     }
 
     /// A token that is cancelled when the run is to stop, to be passed on.
     #[must_use]
     pub fn cancellation(&self) -> &CancellationToken {
-        &self.stopper.token
+        self.stopper.token()
     }
 }
 
 /// Tells one run to stop. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Stopper {
-    token: CancellationToken,
-    cause: Arc<OnceLock<StopCause>>,
-    urgent: CancellationToken,
+    orders: Arc<Orders>,
+}
+
+#[derive(Debug, Default)]
+struct Orders {
+    cause: OnceLock<StopCause>,
+    stop: Order,
+    urgent: Order,
 }
 
 impl Stopper {
     /// Tells the run to stop. The first cause stays, but a lost lease later makes it urgent.
     pub fn stop(&self, cause: StopCause) {
-        let _first_stays = self.cause.set(cause);
-        self.token.cancel();
+        let _first_stays = self.orders.cause.set(cause);
+        self.orders.stop.give();
         if cause.is_urgent() {
-            self.urgent.cancel();
+            self.orders.urgent.give();
         }
     }
 
     /// Tells the run to stop, and to end at once.
     pub fn abort(&self, cause: StopCause) {
         self.stop(cause);
-        self.urgent.cancel();
+        self.orders.urgent.give();
     }
 
     /// Why the run is to stop, if it is.
     #[must_use]
     pub fn cause(&self) -> Option<StopCause> {
-        self.cause.get().copied()
+        self.orders.cause.get().copied()
     }
 
     /// Returns when the run is to stop.
     pub async fn stopped(&self) {
-        self.token.cancelled().await;
+        self.token().cancelled().await;
     }
 
     /// Returns when the run must end at once.
     pub async fn urgent(&self) {
-        self.urgent.cancelled().await;
+        self.orders.urgent.token().cancelled().await;
+    }
+
+    fn token(&self) -> &CancellationToken {
+        self.orders.stop.token()
+    }
+}
+
+/// An order that is given once. Its token is made when somebody waits for it: most runs end before.
+#[derive(Debug, Default)]
+struct Order {
+    is_given: AtomicBool,
+    token: OnceLock<CancellationToken>,
+}
+
+impl Order {
+    /// Gives it. Of this and a [`Order::token`] at the same moment at least one sees the other.
+    fn give(&self) {
+        self.is_given.store(true, SeqCst);
+        fence(SeqCst);
+        if let Some(token) = self.token.get() {
+            token.cancel();
+        }
+    }
+
+    fn token(&self) -> &CancellationToken {
+        let token = self.token.get_or_init(CancellationToken::new);
+        fence(SeqCst);
+        if self.is_given.load(SeqCst) {
+            token.cancel();
+        }
+        token
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_order_reaches_who_asks_before_and_who_asks_after_it() {
+        let stopper = Stopper::default();
+        let early = stopper.token().clone();
+        assert!(!early.is_cancelled());
+
+        stopper.stop(StopCause::Cancelled);
+        stopper.stop(StopCause::LeaseLost);
+
+        early.cancelled().await;
+        stopper.stopped().await;
+        stopper.urgent().await;
+        assert_eq!(stopper.cause(), Some(StopCause::Cancelled));
     }
 }

@@ -45,7 +45,7 @@ struct Waiting {
 impl Ahead {
     /// Nothing waits yet.
     pub(super) fn new(core: &Core) -> Self {
-        Self { heap: Arc::default(), alarm: core.clock.alarm() }
+        Self { heap: Arc::default(), alarm: Arc::clone(&core.alarm) }
     }
 
     /// Starts the thread that starts what has become due.
@@ -81,11 +81,6 @@ impl Ahead {
             self.alarm.ring();
         }
         Vec::new()
-    }
-
-    /// Looks again at what is due, because the store's clock is ahead of what was believed.
-    pub(super) fn look_again(&self) {
-        self.alarm.ring();
     }
 
     /// Ends the thread; hands back what still waits.

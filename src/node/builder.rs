@@ -192,6 +192,7 @@ impl Builder {
             seen: Seen::new(Arc::clone(&clock), self.events.clone()),
             events: self.events,
             store_time: StoreTime::new(Arc::clone(&clock)),
+            alarm: clock.alarm(),
             dice: Dice::new(self.seed, &config.name),
             slots: Slots::new(config.concurrency),
             claims: Claims::default(),

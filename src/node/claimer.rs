@@ -1,12 +1,15 @@
 //! Takes due tasks.
 //!
-//! One claim at a time: for as many tasks as there are free slots, a moment ahead of their `run_at`.
+//! A claim asks for as many tasks as there are free slots, a moment ahead of their `run_at`; when
+//! there is more work than that, the next one is under way while the last is read.
 //! Between claims the loop sleeps until just before the next task, until it is hinted at new work, or
 //! until a slot is free again.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 use tracing::warn;
@@ -30,6 +33,9 @@ use super::run::Run;
 use super::runner::Runner;
 use super::slots::Slots;
 
+/// Most claims that are under way at once.
+const CLAIMS_IN_FLIGHT_MAX: usize = 2;
+
 /// How long a node stays free for a task that must run alone: the store reserves it for as long.
 const ISOLATED_FOR: Duration = Duration::from_secs(30);
 
@@ -43,11 +49,12 @@ pub(super) struct Claimer {
     order: QueueOrder,
     /// Until then nothing is claimed unless the node is idle: a steady count.
     isolated_until: Option<Duration>,
+    /// Whether the last claim may bring a task that must run alone.
+    is_alone: bool,
 }
 
 /// A claim that was answered.
 struct Answered {
-    claim: Claim,
     /// Steady count from before the request was first sent.
     sent: Duration,
     claimed: Claimed,
@@ -57,26 +64,43 @@ impl Claimer {
     pub(super) fn new(core: Arc<Core>, runner: Arc<Runner>, ahead: Ahead) -> Self {
         let pace = Pace::new(core.config.wake);
         let order = QueueOrder::new(&core.config);
-        Self { core, runner, ahead, pace, order, isolated_until: None }
+        Self { core, runner, ahead, pace, order, isolated_until: None, is_alone: false }
     }
 
-    /// Claims until `stop`. A claim that is under way is waited for, so that its tasks can be handed
-    /// back. `hints` are asked for anew whenever they break.
+    /// Claims until `stop`. Claims that are under way are waited for, so that their tasks can be
+    /// handed back. `hints` are asked for anew whenever they break.
     pub(super) async fn run(mut self, hints: Arc<HintBox>, stop: CancellationToken) {
-        loop {
+        let mut asked = FuturesUnordered::new();
+        while !stop.is_cancelled() || !asked.is_empty() {
             self.pace.set_hints(hints.come());
+            let under_way = asked.len();
             tokio::select! {
-                () = stop.cancelled() => return,
-                () = self.wait(&hints) => {}
-            }
-            if let Some(answered) = self.claim(&stop).await {
-                self.take(answered).await;
+                Some(end) = asked.next() => self.take(end).await,
+                () = stop.cancelled(), if !stop.is_cancelled() => {}
+                () = self.wait(&hints, under_way), if !stop.is_cancelled() => {
+                    asked.push(ask(Arc::clone(&self.core), self.wish(), stop.clone()));
+                }
             }
         }
     }
 
-    /// Returns when it is time to claim.
-    async fn wait(&mut self, hints: &HintBox) {
+    /// Returns when it is time to claim, beside claims that are `under_way`.
+    ///
+    /// While there is more work than one claim can take, the next one is made as soon as half of
+    /// the slots are free again, so that the store works while the node reads.
+    ///
+    /// # Cancel safety
+    ///
+    /// May be dropped and asked again.
+    async fn wait(&mut self, hints: &HintBox, under_way: usize) {
+        if under_way > 0 {
+            if under_way >= CLAIMS_IN_FLIGHT_MAX || !self.pace.is_busy() || self.is_alone {
+                std::future::pending::<()>().await;
+            }
+            self.core.slots.wait_until(Slots::are_mostly_free).await;
+            return;
+        }
+
         self.wait_for_room().await;
         let length = self.pace.wait(self.core.store_time.now(), self.core.dice.fraction());
         if length.is_zero() {
@@ -110,57 +134,33 @@ impl Claimer {
         self.core.slots.wait_until(|slots| slots.free() > 0).await;
     }
 
-    /// Makes one claim and repeats it, under the same id, until it is answered or its lease would be
-    /// over, or the node is to stop.
-    async fn claim(&self, stop: &CancellationToken) -> Option<Answered> {
-        let claim = self.wish();
-        let mut outage = Outage::new("claim");
-        let sent = self.core.clock.steady();
-        loop {
-            let sent_again = self.core.clock.steady();
-            match self.core.store.claim(&claim).await {
-                Ok(claimed) => {
-                    let arrived = self.core.clock.steady();
-                    if self.core.store_time.observe(claimed.now, sent_again, arrived) {
-                        self.ahead.look_again();
-                    }
-                    outage.over();
-                    return Some(Answered { claim, sent, claimed });
-                }
-                Err(error) => {
-                    tokio::select! {
-                        () = stop.cancelled() => return None,
-                        () = outage.wait(&self.core, &error) => {}
-                    }
-                }
-            }
-            if self.core.clock.steady() >= sent + claim.ttl {
-                debug!("a claim is given up; if it had an effect its lease ends by itself");
-                return None;
-            }
-        }
-    }
-
-    fn wish(&self) -> Claim {
+    /// A new claim, with slots reserved for all that it may bring.
+    fn wish(&mut self) -> Claim {
         let core = &self.core;
         let lease = core.config.lease;
+        let limit = core.slots.free().clamp(1, BATCH_MAX);
+        let suspects = core.slots.suspect_room();
+        core.slots.reserve(limit);
+        self.is_alone = suspects.idle;
         Claim {
             id: core.dice.claim_id(&*core.clock),
             holder: core.holder(),
             queues: self.order.draw(&core.dice),
             callbacks: Some(core.callbacks.clone()),
-            limit: core.slots.free().clamp(1, BATCH_MAX),
+            limit,
             ttl: lease,
             grace: node_grace(lease),
             ahead: CLAIM_AHEAD,
-            suspects: core.slots.suspect_room(),
+            suspects,
             wait: self.pace.wants_hints(),
         }
     }
 
     /// Holds what was claimed and starts it, now or at its `run_at`.
-    async fn take(&mut self, answered: Answered) {
-        let Answered { claim, sent, claimed } = answered;
+    async fn take(&mut self, (claim, answered): (Claim, Option<Answered>)) {
+        let count = answered.as_ref().map_or(0, |answered| answered.claimed.tasks.len());
+        self.core.slots.take(count, claim.limit);
+        let Some(Answered { sent, claimed }) = answered else { return };
         self.pace.learn(claim.limit, &claimed);
         for id in &claimed.corrupt {
             warn!(task.id = %id, "a record cannot be read and was set aside");
@@ -172,9 +172,7 @@ impl Claimer {
             return;
         }
 
-        let count = claimed.tasks.len();
         debug!(count, more = claimed.more, "tasks were claimed");
-        self.core.slots.take(count);
         let trusted_until = sent + trusted_for(claim.ttl);
         let held = HeldClaim::new(claim.id, count, trusted_until);
         let mut runs = Vec::with_capacity(count);
@@ -203,6 +201,33 @@ impl Claimer {
         }
         for run in self.ahead.wait(later) {
             self.runner.release(run).await;
+        }
+    }
+}
+
+/// Makes one claim and repeats it, under the same id, until it is answered or its lease would be
+/// over, or the node is to stop.
+async fn ask(core: Arc<Core>, claim: Claim, stop: CancellationToken) -> (Claim, Option<Answered>) {
+    let mut outage = Outage::new("claim");
+    let sent = core.clock.steady();
+    loop {
+        let sent_again = core.clock.steady();
+        match core.store.claim(&claim).await {
+            Ok(claimed) => {
+                core.observe(claimed.now, sent_again);
+                outage.over();
+                return (claim, Some(Answered { sent, claimed }));
+            }
+            Err(error) => {
+                tokio::select! {
+                    () = stop.cancelled() => return (claim, None),
+                    () = outage.wait(&core, &error) => {}
+                }
+            }
+        }
+        if core.clock.steady() >= sent + claim.ttl {
+            debug!("a claim is given up; if it had an effect its lease ends by itself");
+            return (claim, None);
         }
     }
 }

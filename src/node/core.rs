@@ -10,10 +10,12 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::Alarm;
 use crate::clock::Clock;
 use crate::config::NodeConfig;
 use crate::domain::id::Callback;
 use crate::domain::id::ProcessId;
+use crate::domain::time::Timestamp;
 use crate::events::Events;
 use crate::handlers::Handlers;
 use crate::leader::Seen;
@@ -38,6 +40,8 @@ pub(super) struct Core {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) events: Events,
     pub(super) store_time: StoreTime,
+    /// Wakes who waits for a `run_at`.
+    pub(super) alarm: Arc<dyn Alarm>,
     pub(super) dice: Dice,
     pub(super) slots: Slots,
     pub(super) claims: Claims,
@@ -68,6 +72,13 @@ impl Core {
             node: self.config.name.clone(),
             process: self.process.clone(),
             kind: HolderKind::Node,
+        }
+    }
+
+    /// Learns the store's clock from a reply that just arrived to a request sent at `sent`.
+    pub(super) fn observe(&self, now: Timestamp, sent: Duration) {
+        if self.store_time.observe(now, sent, self.clock.steady()) {
+            self.alarm.ring();
         }
     }
 

@@ -32,7 +32,6 @@ use crate::store::Keep;
 use crate::store::Kept;
 use crate::store::Store;
 
-use super::ahead::Ahead;
 use super::core::Core;
 use super::outage::Outage;
 
@@ -50,7 +49,6 @@ pub(super) const LEAVE_TIMEOUT: Duration = Duration::from_millis(200);
 pub(super) struct Keeper {
     core: Arc<Core>,
     store: Arc<dyn Store>,
-    ahead: Ahead,
     outage: Outage,
     has_joined: bool,
     warned_of_skew: bool,
@@ -71,15 +69,11 @@ impl Keeper {
     /// # Errors
     ///
     /// If the system has no more threads.
-    pub(super) fn start(
-        core: Arc<Core>,
-        ahead: Ahead,
-        stop: CancellationToken,
-    ) -> io::Result<JoinHandle<()>> {
+    pub(super) fn start(core: Arc<Core>, stop: CancellationToken) -> io::Result<JoinHandle<()>> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let store = core.store.apart();
         let outage = Outage::new("keep");
-        let keeper = Self { core, store, ahead, outage, has_joined: false, warned_of_skew: false };
+        let keeper = Self { core, store, outage, has_joined: false, warned_of_skew: false };
         thread::Builder::new()
             .name("taskshed-keeper".into())
             .spawn(move || runtime.block_on(keeper.run(stop)))
@@ -144,16 +138,14 @@ impl Keeper {
         };
 
         self.outage.over();
-        if self.core.store_time.observe(kept.now, round.sent, arrived) {
-            self.ahead.look_again();
-        }
+        self.core.observe(kept.now, round.sent);
         self.core.heard(arrived);
+        // Before trust is prolonged, or a run that waits for it starts under a lost lease (T9).
         let lost_count = self.core.claims.lose(&kept.lost);
+        self.core.claims.trust(&round.claims, round.sent + trusted_for(self.core.config.lease));
         if lost_count > 0 {
             warn!(count = lost_count, "leases are lost; their runs are stopped");
         }
-        // After the lost ones are marked, so that no run of theirs takes this for new trust (T9).
-        self.core.claims.trust(&round.claims, round.sent + trusted_for(self.core.config.lease));
         self.core.claims.stop(&kept.stop);
         self.core.seen.note(round.sent, kept.now, kept.leader.as_ref());
         self.note_skew();

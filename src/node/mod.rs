@@ -175,7 +175,7 @@ impl Wired {
             handlers: Some(handlers),
         };
         let _ends_by_itself = ahead.watch(Arc::clone(core), Arc::clone(&runner))?;
-        let keeper = Keeper::start(Arc::clone(core), ahead.clone(), keeper_stop.clone())?;
+        let keeper = Keeper::start(Arc::clone(core), keeper_stop.clone())?;
 
         let mut loops = JoinSet::new();
         loops.spawn(Acker::new(Arc::clone(core), decided).run());

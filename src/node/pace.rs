@@ -95,6 +95,11 @@ impl Pace {
         }
     }
 
+    /// Whether the last claim left due tasks behind.
+    pub(super) fn is_busy(&self) -> bool {
+        self.next == Next::AtOnce && self.fruitless == 0
+    }
+
     /// Whether something is due that could not be taken, perhaps for want of room.
     pub(super) fn is_held_up(&self) -> bool {
         self.fruitless > 0 && self.next != Next::Unknown

@@ -161,7 +161,8 @@ impl Runner {
         let at_once = std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut guarded).poll(cx))).await;
         let end = match at_once {
             Poll::Ready(end) => end,
-            Poll::Pending => self.watch_over(run, &mut guarded, timeout).await,
+            // Boxed, because most runs end at once and should not carry its size.
+            Poll::Pending => Box::pin(self.watch_over(run, &mut guarded, timeout)).await,
         };
 
         let took = self.core.clock.steady().saturating_sub(started_at);

@@ -21,6 +21,8 @@ use crate::store::SuspectRoom;
 #[derive(Debug)]
 pub(super) struct Slots {
     total: usize,
+    /// For claims that are under way.
+    reserved: AtomicUsize,
     held: AtomicUsize,
     two: AtomicUsize,
     three: AtomicUsize,
@@ -34,6 +36,7 @@ impl Slots {
         let count = AtomicUsize::default;
         Self {
             total,
+            reserved: count(),
             held: count(),
             two: count(),
             three: count(),
@@ -48,7 +51,12 @@ impl Slots {
         if self.alone.load(SeqCst) > 0 {
             return 0;
         }
-        self.total.saturating_sub(self.held.load(SeqCst))
+        self.total.saturating_sub(self.held.load(SeqCst) + self.reserved.load(SeqCst))
+    }
+
+    /// Whether at least half of all slots are free.
+    pub(super) fn are_mostly_free(&self) -> bool {
+        self.free() * 2 >= self.total
     }
 
     /// How many slots are held.
@@ -67,13 +75,19 @@ impl Slots {
         SuspectRoom {
             two: two_max.saturating_sub(self.two.load(SeqCst)),
             three: 1_usize.saturating_sub(self.three.load(SeqCst)),
-            idle: self.held() == 0,
+            idle: self.held() == 0 && self.reserved.load(SeqCst) == 0,
         }
     }
 
-    /// Takes `count` slots. Only the claimer takes slots, so no more than are free.
-    pub(super) fn take(&self, count: usize) {
+    /// Reserves `count` slots for a claim. Only the claimer does, so no more than are free.
+    pub(super) fn reserve(&self, count: usize) {
+        self.reserved.fetch_add(count, SeqCst);
+    }
+
+    /// Takes `count` of the `reserved` slots of a claim that was answered; the others are free.
+    pub(super) fn take(&self, count: usize, reserved: usize) {
         self.held.fetch_add(count, SeqCst);
+        self.reserved.fetch_sub(reserved, SeqCst);
     }
 
     /// Notes that a slot just taken is for a task with `crashes`.
@@ -129,7 +143,9 @@ mod tests {
         let slots = Slots::new(32);
         assert_eq!(slots.suspect_room(), SuspectRoom { two: 4, three: 1, idle: true });
 
-        slots.take(3);
+        slots.reserve(9);
+        assert_eq!((slots.free(), slots.suspect_room().idle), (23, false));
+        slots.take(3, 9);
         slots.note_suspect(1);
         slots.note_suspect(2);
         slots.note_suspect(3);
@@ -139,7 +155,7 @@ mod tests {
         for crashes in [1, 2, 3] {
             slots.give_back(crashes);
         }
-        slots.take(1);
+        slots.take(1, 0);
         slots.note_suspect(4);
         assert_eq!(slots.free(), 0);
         slots.give_back(4);

@@ -40,6 +40,7 @@ async fn a_blocked_handler_runtime_keeps_its_leases() {
     let mut shed = Shed::new();
     let leader = Live::start(shed.node_with(leading("b")).handler("other", fine));
     let live = Live::start(shed.node("a").handler("x", blocks));
+    until("the node is there", async || live.handle.is_ready()).await;
     let threads = std::thread::available_parallelism().unwrap().get();
     let tasks: Vec<_> = (0..threads * 2).map(|_| task("x")).collect();
     let added = shed.scheduler.add_all(tasks, taskshed::store::Existing::Keep).await.unwrap();
