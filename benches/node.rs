@@ -3,7 +3,12 @@
 //! `cargo bench --bench node [-- drain] [lag] [growth]` prints and asserts nothing: figures are for
 //! people, who know what else the machine was doing.
 
-#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark prints, and may stop")]
+#![expect(
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a benchmark prints, and may stop"
+)]
 
 #[expect(dead_code, reason = "tests stop theirs and start it again")]
 #[path = "../tests/support/redis_server.rs"]
