@@ -13,4 +13,5 @@ mod witness;
 
 mod crashes;
 mod files;
+mod frozen;
 mod recurring;

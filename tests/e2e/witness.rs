@@ -38,7 +38,11 @@ pub(crate) struct Run {
 impl Shed {
     /// Each script becomes a handler that notes its start before it and its end after it.
     pub(crate) async fn new(scripts: &[(&str, &str)]) -> Self {
-        let server = RedisServer::start(&["--appendonly", "yes"]);
+        Self::on(RedisServer::start(&["--appendonly", "yes"]), scripts).await
+    }
+
+    /// The same on this server.
+    pub(crate) async fn on(server: RedisServer, scripts: &[(&str, &str)]) -> Self {
         let mut toml = format!("store = \"{}\"\n", server.url());
         for (name, script) in scripts {
             let facts = "$TASKSHED_FENCE\t$TASKSHED_TASK_ID\t$TASKSHED_RUN_AT\t$TASKSHED_NODE";

@@ -2,6 +2,7 @@
 
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[expect(dead_code, reason = "other tests move its clock and stop it")]
 #[path = "../support/redis_server.rs"]
 mod redis_server;
 

@@ -21,6 +21,7 @@ pub(crate) struct RedisServer {
     dir: TempDir,
     port: u16,
     options: Vec<String>,
+    environment: Vec<String>,
     tls: bool,
 }
 
@@ -29,9 +30,51 @@ impl RedisServer {
     pub(crate) fn start(options: &[&str]) -> Self {
         let dir = TempDir::new().expect("a directory for the server can be made");
         let options = options.iter().map(|option| (*option).to_owned()).collect();
-        let mut server = Self { guard: None, dir, port: free_port(), options, tls: false };
+        Self::in_dir(dir, options, Vec::new(), false)
+    }
+
+    /// Starts a server whose wall clock follows [`RedisServer::shift_clock`].
+    pub(crate) fn start_with_clock(options: &[&str]) -> Self {
+        let dir = TempDir::new().expect("a directory for the server can be made");
+        let (library, shift) = (dir.path().join("clock.so"), dir.path().join("shift"));
+        std::fs::write(&shift, 0_i64.to_ne_bytes()).expect("the directory can be written");
+        let built = Command::new("cc")
+            .args(["-shared", "-fPIC", "-O2", "tests/support/clock_shift.c", "-o"])
+            .arg(&library)
+            .status();
+        assert!(built.is_ok_and(|status| status.success()), "cc builds the library");
+        let environment = vec![
+            format!("LD_PRELOAD={}", library.display()),
+            format!("CLOCK_SHIFT_FILE={}", shift.display()),
+        ];
+        let options = options.iter().map(|option| (*option).to_owned()).collect();
+        Self::in_dir(dir, options, environment, false)
+    }
+
+    fn in_dir(dir: TempDir, options: Vec<String>, environment: Vec<String>, tls: bool) -> Self {
+        let mut server = Self { guard: None, dir, port: free_port(), options, environment, tls };
         server.restart();
         server
+    }
+
+    /// Moves its wall clock to this far from the machine's, at once.
+    pub(crate) fn shift_clock(&self, seconds: i64) {
+        let shift = (seconds * 1_000_000).to_ne_bytes();
+        let mut file = std::fs::OpenOptions::new()
+            .write(true)
+            .open(self.dir.path().join("shift"))
+            .expect("the server was started with a clock");
+        file.write_all(&shift).expect("eight bytes are written in place");
+    }
+
+    /// Its process, to be stopped and continued.
+    pub(crate) fn pid(&self) -> i32 {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("it answers");
+        stream.write_all(b"INFO server\r\nQUIT\r\n").expect("it answers");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers");
+        let line = answer.lines().find_map(|line| line.strip_prefix("process_id:"));
+        line.and_then(|pid| pid.parse().ok()).expect("INFO names the process")
     }
 
     /// Starts a server that takes TLS connections alone, with the password `s3cret`.
@@ -42,9 +85,7 @@ impl RedisServer {
         options.extend(files);
         let dir = TempDir::new().expect("a directory for the server can be made");
         let options = options.into_iter().map(str::to_owned).collect();
-        let mut server = Self { guard: None, dir, port: free_port(), options, tls: true };
-        server.restart();
-        server
+        Self::in_dir(dir, options, Vec::new(), true)
     }
 
     /// Where it listens.
@@ -69,7 +110,9 @@ impl RedisServer {
     pub(crate) fn restart(&mut self) {
         self.kill();
         let guard = Command::new("sh")
-            .args(["-c", GUARD, "sh", "redis-server", "--bind", "127.0.0.1", "--save", ""])
+            .args(["-c", GUARD, "sh", "env"])
+            .args(&self.environment)
+            .args(["redis-server", "--bind", "127.0.0.1", "--save", ""])
             .args(if self.tls { &["--port", "0", "--tls-port"][..] } else { &["--port"] })
             .args([&self.port.to_string(), "--dir"])
             .arg(self.dir.path())
