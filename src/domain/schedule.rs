@@ -355,6 +355,16 @@ mod tests {
         assert_eq!(schedule.first(late), Some(at("2026-11-24T13:00:00Z")));
     }
 
+    /// Guards S1 and T6: a clock that steps back by a hair cannot plan the same moment twice.
+    #[test]
+    fn a_cron_time_that_has_run_is_not_planned_again() {
+        let schedule = Schedule::Cron(CronSchedule::parse("0 * * * *", "UTC").unwrap());
+        let planned = at("2026-11-24T12:00:00Z");
+        let earlier = at("2026-11-24T11:59:59.999Z");
+
+        assert_eq!(schedule.next(planned, earlier, true), Some(at("2026-11-24T13:00:00Z")));
+    }
+
     #[test]
     fn expressions_and_zones_that_cannot_work_are_refused() {
         for text in ["", "* * * *", "61 * * * *", "* * * * * * *", "every day", "@sometimes"] {
