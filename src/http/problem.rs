@@ -133,6 +133,7 @@ impl From<store::Error> for Problem {
             store::Error::Full { .. } => Kind::StoreFull,
             store::Error::Unusable { .. } | store::Error::Schema { .. } => Kind::StoreUnusable,
             store::Error::Corrupt { .. } => Kind::Internal,
+            store::Error::Cursor => return Self::new(Kind::BadQuery, format!("cursor: {error}")),
         };
         let shown = &error as &dyn std::error::Error;
         if kind == Kind::Internal {

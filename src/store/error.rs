@@ -51,6 +51,10 @@ pub enum Error {
         wanted: u32,
     },
 
+    /// The cursor of a listing is none that this store gave. Start again without one.
+    #[error("the cursor is not one that a listing of this store gave; list again without it")]
+    Cursor,
+
     /// The record of a task cannot be read. It is kept as it is; `doctor` names it.
     #[error("the record of task {id} cannot be read: {problem}")]
     Corrupt {

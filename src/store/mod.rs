@@ -133,7 +133,7 @@ pub trait Tasks: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`Error::Unavailable`].
+    /// [`Error::Unavailable`], or [`Error::Cursor`] if the store did not give that cursor.
     async fn list(&self, list: &List) -> Result<Page>;
 
     /// Pauses, resumes, cancels, retries, reschedules or removes tasks: all of the target in one

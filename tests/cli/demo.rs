@@ -17,7 +17,7 @@ fn the_demo_loses_two_nodes_and_no_task() {
     assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
     assert!(since(begun_at) < Duration::from_secs(45), "{:?}", since(begun_at));
     assert_eq!(ran.out.matches("KILLED").count(), 2, "{}", ran.out);
-    assert_eq!(ran.out.matches(", which is dead").count(), 2, "{}", ran.out);
+    assert!(ran.out.matches(" back from ").count() >= 2, "{}", ran.out);
     let summary: Vec<_> = ran.out.lines().skip_while(|line| !line.is_empty()).collect();
     let row = |name: &str| {
         let row = summary.iter().find_map(|line| line.trim().strip_prefix(name));

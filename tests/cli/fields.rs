@@ -77,6 +77,7 @@ fn filters_are_checked_by_the_server() {
         &["list", "--state", "sleeping"][..],
         &["list", "--queue", "a b"],
         &["list", "--group", ""],
+        &["list", "--cursor", "nonsense"],
         &["cancel", "--state", "sleeping"],
         &["retry", "--queue", "a b"],
     ] {

@@ -4,11 +4,13 @@ use std::ops::Bound;
 
 use crate::domain::id::TaskId;
 use crate::domain::time::Timestamp;
+use crate::store::Error;
 use crate::store::Filter;
 use crate::store::List;
 use crate::store::PAGE_MAX;
 use crate::store::Page;
 use crate::store::QueueStats;
+use crate::store::Result;
 use crate::store::Stats;
 use crate::store::TaskRecord;
 
@@ -16,14 +18,12 @@ use super::state::Rank;
 use super::state::State;
 
 impl State {
-    /// Walks the group, else all tasks, in the order of their ids; the cursor is the last id that
+    /// Walks the group, else all tasks, in the order of their ids; the cursor names the last id that
     /// was looked at, so tasks that come and go move nothing.
-    pub(super) fn list(&self, list: &List) -> Page {
-        let after = list.cursor.as_deref().map(TaskId::parse);
-        let from = match after {
+    pub(super) fn list(&self, list: &List) -> Result<Page> {
+        let from = match list.cursor.as_deref() {
             None => Bound::Unbounded,
-            Some(Ok(after)) => Bound::Excluded(after),
-            Some(Err(_)) => return Page::default(),
+            Some(cursor) => Bound::Excluded(read_cursor(cursor).ok_or(Error::Cursor)?),
         };
         let limit = list.limit.clamp(1, PAGE_MAX);
         let bounds = (from, Bound::Unbounded);
@@ -34,11 +34,11 @@ impl State {
             self.tasks.range(bounds).take(limit).map(|(id, _)| id.clone()).collect()
         };
 
-        let next = ids.last().filter(|_| ids.len() == limit).map(ToString::to_string);
+        let next = ids.last().filter(|_| ids.len() == limit).map(write_cursor);
         let entries = ids.iter().filter_map(|id| self.tasks.get(id));
         let matching = entries.filter(|entry| matches(&list.filter, &entry.task));
         let tasks = matching.map(|entry| self.view(entry)).collect();
-        Page { tasks, next, corrupt: Vec::new() }
+        Ok(Page { tasks, next, corrupt: Vec::new() })
     }
 
     pub(super) fn stats(&self, now: Timestamp) -> Stats {
@@ -71,4 +71,18 @@ fn matches(filter: &Filter, task: &TaskRecord) -> bool {
         && queue.as_ref().is_none_or(|queue| task.spec.queue == *queue)
         && state.is_none_or(|state| task.state == state)
         && callback.as_ref().is_none_or(|callback| task.spec.callback == *callback)
+}
+
+/// An id as hex digits, which need no care in a URL.
+fn write_cursor(id: &TaskId) -> String {
+    let digit = |nibble: u8| char::from(b"0123456789abcdef"[usize::from(nibble)]);
+    id.as_str().bytes().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+fn read_cursor(cursor: &str) -> Option<TaskId> {
+    let digits = cursor.as_bytes().chunks(2);
+    let bytes: Option<Vec<u8>> = digits
+        .map(|pair| std::str::from_utf8(pair).ok().and_then(|hex| u8::from_str_radix(hex, 16).ok()))
+        .collect();
+    TaskId::parse(std::str::from_utf8(&bytes?).ok()?).ok()
 }

@@ -104,7 +104,7 @@ impl Tasks for MemoryStore {
     }
 
     async fn list(&self, list: &List) -> Result<Page> {
-        Ok(self.step(|state, _| state.list(list)))
+        self.step(|state, _| state.list(list))
     }
 
     async fn change(&self, change: &Change) -> Result<Changed> {

@@ -74,7 +74,7 @@ impl Tasks for RedisStore {
     async fn list(&self, list: &List) -> Result<Page> {
         let cursor = list.cursor.as_deref().unwrap_or("0");
         if cursor.parse::<u64>().is_err() {
-            return Ok(Page::default());
+            return Err(Error::Cursor);
         }
         let filter = &list.filter;
         let mut call = self.call(&script::LIST);

@@ -7,6 +7,7 @@ use taskshed::domain::state::Outcome;
 use taskshed::domain::state::TaskState;
 use taskshed::domain::task::Priority;
 use taskshed::store::Action;
+use taskshed::store::Error;
 use taskshed::store::Fetch;
 use taskshed::store::Filter;
 use taskshed::store::Gate;
@@ -188,14 +189,16 @@ async fn pages_miss_no_task_that_is_there_throughout() {
 }
 
 #[tokio::test]
-async fn a_cursor_that_cannot_be_read_ends_the_listing() {
+async fn a_cursor_that_the_store_did_not_give_is_refused() {
     let shed = super::shed().await;
     shed.add([task("a")]).await;
-    let list = List { filter: Filter::default(), limit: 10, cursor: Some("\u{7}".into()) };
+    for cursor in ["nonsense", "\u{7}", "-1"] {
+        let list = List { filter: Filter::default(), limit: 10, cursor: Some(cursor.into()) };
 
-    let page = shed.store.list(&list).await.unwrap();
+        let refused = shed.store.list(&list).await;
 
-    assert!(page.tasks.is_empty() && page.next.is_none());
+        assert!(matches!(refused, Err(Error::Cursor)), "{cursor:?}: {refused:?}");
+    }
 }
 
 #[tokio::test]
