@@ -20,6 +20,7 @@
 //! apart. Paused tasks, and successors of a run that has not let go yet, stand in none.
 
 pub mod connect;
+mod entry;
 pub mod error;
 pub mod memory;
 #[cfg(feature = "redis")]

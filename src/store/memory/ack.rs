@@ -3,8 +3,6 @@
 use crate::domain::id::ClaimId;
 use crate::domain::id::TaskId;
 use crate::domain::lease::Fence;
-use crate::domain::state::Again;
-use crate::domain::state::TaskState;
 use crate::domain::state::Verdict;
 use crate::domain::time::Timestamp;
 use crate::store::AckItem;
@@ -17,8 +15,6 @@ use crate::store::NodeView;
 use crate::store::Stop;
 use crate::store::StopReason;
 
-use super::state::Asked;
-use super::state::Entry;
 use super::state::Held;
 use super::state::Run;
 use super::state::State;
@@ -100,45 +96,12 @@ impl State {
             self.let_go(id);
             return false;
         }
-        if let Some(entry) = self.take(id) {
-            self.apply(entry, verdict, now);
+        if let Some(entry) = self.take(id)
+            && let Some(entry) = entry.apply(verdict, now, &self.options)
+        {
+            self.put(entry);
         }
         true
-    }
-
-    /// Applies a verdict to a task that was taken out, and yields to what was asked meanwhile.
-    fn apply(&mut self, mut entry: Entry, verdict: &Verdict, now: Timestamp) {
-        let asked = std::mem::take(&mut entry.asked);
-        entry.claim = None;
-        entry.task.state = TaskState::Scheduled;
-        match verdict {
-            Verdict::End { state, attempt, crashes, errors, result } => {
-                let task = &mut entry.task;
-                (task.attempt, task.crashes, task.errors) = (*attempt, *crashes, errors.clone());
-                task.result = result.clone().or(task.result.take());
-                let has_won = *state == TaskState::Completed && !task.spec.schedule.is_recurring();
-                let is_cancelled = asked.cancel && !has_won;
-                self.end(entry, if is_cancelled { TaskState::Cancelled } else { *state }, now);
-            }
-            Verdict::Again { why, run_at, planned_at, attempt, crashes, errors, result } => {
-                let task = &mut entry.task;
-                (task.attempt, task.crashes, task.errors) = (*attempt, *crashes, errors.clone());
-                task.result = result.clone().or(task.result.take());
-                if asked.cancel {
-                    self.end(entry, TaskState::Cancelled, now);
-                    return;
-                }
-                (task.run_at, task.planned_at) = match asked {
-                    Asked { planned_at: Some(at), .. } if *why == Again::Next => (at, at),
-                    _ => (run_at.resolve(now), *planned_at),
-                };
-                task.paused_at = asked.paused_at;
-                if *why != Again::Next {
-                    entry.asked.planned_at = asked.planned_at;
-                }
-                self.put(entry);
-            }
-        }
     }
 }
 

@@ -1,9 +1,6 @@
 //! Tasks come in, and are read by id.
 
-use crate::domain::id::RequestId;
 use crate::domain::id::TaskId;
-use crate::domain::lease::Fence;
-use crate::domain::state::TaskState;
 use crate::domain::task::NewTask;
 use crate::domain::time::Timestamp;
 use crate::store::Add;
@@ -12,9 +9,8 @@ use crate::store::Added;
 use crate::store::Existing;
 use crate::store::Fetch;
 use crate::store::TaskRecord;
+use crate::store::entry::Entry;
 
-use super::state::Asked;
-use super::state::Entry;
 use super::state::State;
 
 impl State {
@@ -40,7 +36,7 @@ impl State {
         }
         let outcome = if old.is_some() { AddOutcome::Replaced } else { AddOutcome::Created };
         let fence = old.and_then(|old| old.fence);
-        self.put(entry(task, &add.request, outcome.clone(), fence, now));
+        self.put(Entry::new(task, &add.request, outcome.clone(), fence, now));
         outcome
     }
 
@@ -62,43 +58,5 @@ impl State {
             }
         }
         fetch.ids.iter().map(|id| self.tasks.get(id).map(|entry| self.view(entry))).collect()
-    }
-}
-
-/// A new task; it goes on from the last fence of its id (T4).
-fn entry(
-    task: &NewTask,
-    request: &RequestId,
-    outcome: AddOutcome,
-    fence: Option<Fence>,
-    now: Timestamp,
-) -> Entry {
-    let run_at = task.run_at.resolve(now);
-    Entry {
-        task: TaskRecord {
-            id: task.id.clone(),
-            spec: task.spec.clone(),
-            state: TaskState::Scheduled,
-            created_at: now,
-            run_at,
-            planned_at: run_at,
-            expires_at: task.expires.map(|expires| expires.resolve(now)),
-            paused_at: task.paused.map(|paused| paused.resolve(now)),
-            parked: false,
-            attempt: 0,
-            crashes: 0,
-            errors: Vec::new(),
-            finished_at: None,
-            result: None,
-            lease: None,
-        },
-        request: request.clone(),
-        outcome,
-        fence,
-        claim: None,
-        may_expire: true,
-        watched_until: None,
-        asked: Asked::default(),
-        prune_at: None,
     }
 }

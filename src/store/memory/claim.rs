@@ -13,12 +13,12 @@ use crate::store::Claim;
 use crate::store::Claimed;
 use crate::store::SuspectRoom;
 use crate::store::TaskRecord;
+use crate::store::entry::Entry;
+use crate::store::entry::Lane;
+use crate::store::entry::Rank;
 
 use super::hints::Wish;
-use super::state::Entry;
 use super::state::Held;
-use super::state::Lane;
-use super::state::Rank;
 use super::state::Run;
 use super::state::State;
 
@@ -205,10 +205,7 @@ impl State {
         let mut runs = BTreeMap::new();
         for mut entry in taking.taken.drain(..) {
             runs.insert(entry.task.id.clone(), Run::Present);
-            entry.fence = Some(fence);
-            entry.claim = Some(claim.id.clone());
-            entry.may_expire = false;
-            (entry.task.state, entry.task.parked) = (TaskState::Running, false);
+            entry.start(&claim.id, fence);
             self.put(entry);
         }
         let held = Held {

@@ -13,8 +13,8 @@ use crate::store::QueueStats;
 use crate::store::Result;
 use crate::store::Stats;
 use crate::store::TaskRecord;
+use crate::store::entry::Rank;
 
-use super::state::Rank;
 use super::state::State;
 
 impl State {

@@ -4,29 +4,27 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::domain::id::Callback;
 use crate::domain::id::ClaimId;
 use crate::domain::id::GroupId;
 use crate::domain::id::NodeName;
 use crate::domain::id::ProcessId;
 use crate::domain::id::QueueName;
-use crate::domain::id::RequestId;
 use crate::domain::id::TaskId;
 use crate::domain::id::UniqueKey;
 use crate::domain::lease::Fence;
 use crate::domain::lease::Lease;
 use crate::domain::state::TaskState;
-use crate::domain::task::Priority;
 use crate::domain::time::Timestamp;
-use crate::domain::time::as_us;
-use crate::store::AddOutcome;
 use crate::store::Gate;
 use crate::store::Holder;
 use crate::store::NodeView;
 use crate::store::Options;
 use crate::store::QueueStats;
 use crate::store::TaskRecord;
-use crate::store::WATCH_KEPT;
+use crate::store::entry::Entry;
+use crate::store::entry::Lane;
+use crate::store::entry::Place;
+use crate::store::entry::Rank;
 
 use super::hints::Hinting;
 use super::hints::Wish;
@@ -63,33 +61,6 @@ pub(super) struct State {
     pub(super) hinting: Hinting,
 }
 
-/// A task and what nobody is shown of it.
-#[derive(Debug)]
-pub(super) struct Entry {
-    /// Its `lease` is empty and its `attempt` leaves out a present run: see [`State::view`].
-    pub(super) task: TaskRecord,
-    /// The add that wrote it, and what that answered.
-    pub(super) request: RequestId,
-    pub(super) outcome: AddOutcome,
-    /// The last fence of its id.
-    pub(super) fence: Option<Fence>,
-    /// The claim under which it runs.
-    pub(super) claim: Option<ClaimId>,
-    /// Whether it was never claimed, so that it still can expire.
-    pub(super) may_expire: bool,
-    pub(super) watched_until: Option<Timestamp>,
-    pub(super) asked: Asked,
-    pub(super) prune_at: Option<Timestamp>,
-}
-
-/// What was asked of a task while it ran.
-#[derive(Debug, Default)]
-pub(super) struct Asked {
-    pub(super) cancel: bool,
-    pub(super) paused_at: Option<Timestamp>,
-    pub(super) planned_at: Option<Timestamp>,
-}
-
 /// A lease.
 #[derive(Debug)]
 pub(super) struct Held {
@@ -109,40 +80,6 @@ pub(super) enum Run {
     Present,
     /// Of one that was replaced or removed; it is told to stop.
     Superseded,
-}
-
-/// A place where claimable tasks stand. The order is that of claiming inside a queue.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Lane {
-    pub(super) queue: QueueName,
-    pub(super) priority: Priority,
-    pub(super) rank: Rank,
-    /// `None` in ordinary lanes.
-    pub(super) callback: Option<Callback>,
-}
-
-/// What kind of lane it is, in the order of claiming.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Rank {
-    /// Suspects with four crashes, which run alone.
-    Alone,
-    /// Suspects with three crashes.
-    Three,
-    /// Suspects with two crashes.
-    Two,
-    /// Tasks that wait for a node that has their callback.
-    Parked,
-    /// All others.
-    Ordinary,
-}
-
-/// Where a task stands.
-enum Place {
-    Lane(Lane),
-    /// Paused, or waiting for a run to let go: in no lane (T8, T3).
-    Aside,
-    Running,
-    Ended(Timestamp),
 }
 
 impl State {
@@ -168,24 +105,19 @@ impl State {
 
     /// A task as it is shown.
     pub(super) fn view(&self, entry: &Entry) -> TaskRecord {
-        let mut task = entry.task.clone();
         let held = entry.claim.as_ref().and_then(|claim| Some((claim, self.leases.get(claim)?)));
-        if let Some((claim, held)) = held {
-            task.attempt += 1;
-            task.lease = Some(Lease {
-                node: held.holder.node.clone(),
-                claim_id: claim.clone(),
-                fence: held.fence,
-                expires_at: held.expires_at,
-            });
-        }
-        task
+        entry.view(held.map(|(claim, held)| Lease {
+            node: held.holder.node.clone(),
+            claim_id: claim.clone(),
+            fence: held.fence,
+            expires_at: held.expires_at,
+        }))
     }
 
     /// Puts a task into every index that it belongs to (T10), and hints if it can be claimed.
     pub(super) fn put(&mut self, entry: Entry) {
         let (id, spec) = (entry.task.id.clone(), entry.task.spec.clone());
-        let place = self.place(&entry);
+        let place = entry.place(self.ghosts.contains_key(&entry.task.id));
         let stats = self.queue(&spec.queue);
         *count(stats, &place, entry.task.state) += 1;
         if let Some(group) = &spec.group_id {
@@ -215,7 +147,7 @@ impl State {
     pub(super) fn take(&mut self, id: &TaskId) -> Option<Entry> {
         let entry = self.tasks.remove(id)?;
         let spec = &entry.task.spec;
-        let place = self.place(&entry);
+        let place = entry.place(self.ghosts.contains_key(&entry.task.id));
         *count(self.queue(&spec.queue), &place, entry.task.state) -= 1;
         if let Some(group) = &spec.group_id {
             leave(&mut self.groups, group, id);
@@ -239,29 +171,10 @@ impl State {
     }
 
     /// Ends a task that was taken out, and keeps it as long as its state says.
-    pub(super) fn end(&mut self, mut entry: Entry, state: TaskState, now: Timestamp) {
-        let mut keep = match state {
-            TaskState::Cancelled => self.options.keep_cancelled,
-            TaskState::Expired => self.options.keep_expired,
-            TaskState::Dead => self.options.keep_dead,
-            _ => entry.task.spec.retention,
-        };
-        if state == TaskState::Completed && entry.watched_until.is_some_and(|until| until >= now) {
-            keep = keep.max(WATCH_KEPT);
+    pub(super) fn end(&mut self, entry: Entry, state: TaskState, now: Timestamp) {
+        if let Some(entry) = entry.end(state, now, &self.options) {
+            self.put(entry);
         }
-        if as_us(keep) == 0 {
-            return;
-        }
-
-        entry.claim = None;
-        entry.may_expire = false;
-        entry.watched_until = None;
-        entry.asked = Asked::default();
-        entry.prune_at = Some(now.plus(keep));
-        let task = &mut entry.task;
-        (task.state, task.finished_at) = (state, Some(now));
-        (task.paused_at, task.parked) = (None, false);
-        self.put(entry);
     }
 
     /// A run that was superseded lets go: its successor becomes claimable (T3).
@@ -305,46 +218,6 @@ impl State {
                     self.hinting.wish(Wish::of(queue, lane.callback.clone(), *at, count));
                 }
             }
-        }
-    }
-
-    fn place(&self, entry: &Entry) -> Place {
-        let task = &entry.task;
-        match task.state {
-            TaskState::Running => Place::Running,
-            TaskState::Scheduled if task.paused_at.is_some() => Place::Aside,
-            TaskState::Scheduled if self.ghosts.contains_key(&task.id) => Place::Aside,
-            TaskState::Scheduled => Place::Lane(Lane::of(task)),
-            _ => Place::Ended(entry.prune_at.unwrap_or(Timestamp::MAX)),
-        }
-    }
-}
-
-impl Entry {
-    fn live_key(&self) -> Option<&UniqueKey> {
-        if self.task.state.is_ended() { None } else { self.task.spec.unique_key.as_ref() }
-    }
-
-    fn expires(&self) -> Option<Timestamp> {
-        if self.may_expire { self.task.expires_at } else { None }
-    }
-}
-
-impl Lane {
-    fn of(task: &TaskRecord) -> Self {
-        let rank = match task.crashes {
-            0 | 1 if task.parked => Rank::Parked,
-            0 | 1 => Rank::Ordinary,
-            2 => Rank::Two,
-            3 => Rank::Three,
-            _ => Rank::Alone,
-        };
-        let spec = &task.spec;
-        Self {
-            queue: spec.queue.clone(),
-            priority: spec.priority,
-            rank,
-            callback: (rank != Rank::Ordinary).then(|| spec.callback.clone()),
         }
     }
 }
