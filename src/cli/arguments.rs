@@ -105,6 +105,11 @@ pub(super) struct StoreFlags {
     #[arg(long, value_name = "NAME")]
     namespace: Option<String>,
 
+    /// What a write must have reached to count: `memory`, `fsync`, `replicated:N` [env:
+    /// TASKSHED_DURABILITY] [default: memory]
+    #[arg(long, value_name = "HOW")]
+    durability: Option<String>,
+
     /// Length of a lease, 1s to 10m [env: TASKSHED_LEASE] [default: 10s]
     #[arg(long, value_name = "LENGTH")]
     lease: Option<String>,
@@ -172,6 +177,7 @@ impl StoreFlags {
     fn set(&self, flags: &mut Flags) {
         flags.set("store", self.store.clone());
         flags.set("namespace", self.namespace.clone());
+        flags.set("durability", self.durability.clone());
         flags.set("node.lease", self.lease.clone());
     }
 }

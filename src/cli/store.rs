@@ -17,6 +17,7 @@ pub(super) fn open(settings: &Settings) -> Result<Arc<dyn Store>, Failure> {
         keep_cancelled: settings.keep.cancelled,
         keep_expired: settings.keep.expired,
         keep_dead: settings.keep.dead,
+        durability: settings.durability,
     };
     store::open(settings.store.reveal(), options).map_err(|error| explain(settings, &error))
 }

@@ -32,6 +32,7 @@ pub struct File {
 struct Document {
     store: Option<String>,
     namespace: Option<String>,
+    durability: Option<String>,
     keep_cancelled: Option<String>,
     keep_expired: Option<String>,
     keep_dead: Option<String>,
@@ -123,6 +124,7 @@ impl Document {
         let given = [
             ("store", self.store),
             ("namespace", self.namespace),
+            ("durability", self.durability),
             ("keep_cancelled", self.keep_cancelled),
             ("keep_expired", self.keep_expired),
             ("keep_dead", self.keep_dead),

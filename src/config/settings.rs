@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::domain::durability::Durability;
 use crate::domain::id::Callback;
 use crate::domain::id::Namespace;
 use crate::domain::id::NodeName;
@@ -46,6 +47,8 @@ pub struct Settings {
     pub store: StoreUrl,
     /// Keeps several clusters apart in one store; `default` unless set.
     pub namespace: Namespace,
+    /// What must have happened to a write before it is acknowledged; `memory` unless set.
+    pub durability: Durability,
     /// How long ended tasks are kept.
     pub keep: Keep,
     /// Most bytes of a task's arguments: up to 1 MiB, which is the default.
@@ -139,6 +142,7 @@ impl Settings {
         let day = format_duration(DAY);
         let store = layers.read("store", "memory:", text::parsed, StoreUrl::to_string)?;
         let namespace = layers.read("namespace", "default", text::parsed, Namespace::to_string)?;
+        let durability = layers.read("durability", "memory", text::parsed, show)?;
         let keep = Keep {
             cancelled: layers.length("keep_cancelled", &day)?,
             expired: layers.length("keep_expired", &day)?,
@@ -157,6 +161,7 @@ impl Settings {
         Ok(Self {
             store,
             namespace,
+            durability,
             keep,
             max_kwargs_bytes,
             listen,

@@ -27,9 +27,11 @@
 //! | [`draft`] | what a user asks for, with every fault of it |
 //! | [`task`] | what a store keeps |
 //! | [`state`] | outcome in, verdict out: the only place a task's state is decided |
+//! | [`durability`] | what must have happened to a write before it counts |
 //! | [`lease`] | leases, fences, terms, and how long a node may trust them |
 
 pub mod draft;
+pub mod durability;
 pub mod id;
 pub mod json;
 pub mod lease;

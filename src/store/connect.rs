@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::clock::SystemClock;
+use crate::domain::durability::Durability;
 use crate::store::Error;
 use crate::store::Options;
 use crate::store::Result;
@@ -19,6 +20,13 @@ pub fn open(url: &str, options: Options) -> Result<Arc<dyn Store>> {
     let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
     match scheme {
         "memory" if matches!(url, "memory:" | "memory://") => {
+            if options.durability != Durability::Memory {
+                let problem = format!(
+                    "memory: ends with its process and cannot promise durability = \"{}\"",
+                    options.durability
+                );
+                return Err(Error::Unusable { problem });
+            }
             Ok(Arc::new(super::memory::MemoryStore::new(Arc::new(SystemClock), options)))
         }
         #[cfg(feature = "redis")]
@@ -48,4 +56,18 @@ pub async fn connect(url: &str) -> Result<Arc<dyn Store>> {
     let store = open(url, Options::default())?;
     store.prepare().await?;
     Ok(store)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_ends_with_its_process_promises_nothing_more() {
+        let options = Options { durability: Durability::Fsync, ..Options::default() };
+
+        let refused = open("memory:", options).map(|_| ()).unwrap_err().to_string();
+
+        assert!(refused.contains("memory: ends with its process"), "{refused}");
+    }
 }

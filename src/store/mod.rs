@@ -34,6 +34,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::domain::durability::Durability;
 use crate::domain::id::Namespace;
 use crate::domain::id::ProcessId;
 use crate::domain::id::QueueName;
@@ -72,10 +73,13 @@ pub struct Options {
     pub keep_expired: Duration,
     /// How long dead tasks are kept.
     pub keep_dead: Duration,
+    /// What must have happened to a write before it is acknowledged.
+    pub durability: Durability,
 }
 
 impl Default for Options {
-    /// Namespace `default`; cancelled and expired tasks stay a day, dead ones 90 days.
+    /// Namespace `default`; cancelled and expired tasks stay a day, dead ones 90 days; the server's
+    /// word is taken as it is.
     fn default() -> Self {
         let day = Duration::from_secs(86_400);
         Self {
@@ -83,6 +87,7 @@ impl Default for Options {
             keep_cancelled: day,
             keep_expired: day,
             keep_dead: day * 90,
+            durability: Durability::default(),
         }
     }
 }

@@ -149,5 +149,6 @@ fn options() -> Options {
         keep_cancelled: Duration::from_secs(20),
         keep_expired: Duration::from_secs(20),
         keep_dead: Duration::from_secs(40),
+        ..Options::default()
     }
 }

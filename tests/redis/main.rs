@@ -10,6 +10,7 @@ mod proxy;
 mod shed;
 
 mod basics;
+mod durability;
 mod faults;
 mod hints;
 mod leader;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::json;
 use taskshed::clock::ManualClock;
 use taskshed::domain::draft::Task;
+use taskshed::domain::durability::Durability;
 use taskshed::domain::id::Callback;
 use taskshed::domain::id::ClaimId;
 use taskshed::domain::id::NodeName;
@@ -73,6 +74,8 @@ pub(crate) struct Shed {
     pub(crate) clock: ManualClock,
     pub(crate) raw: redis::aio::MultiplexedConnection,
     pub(crate) prefix: String,
+    url: String,
+    options: Options,
 }
 
 impl Shed {
@@ -87,10 +90,19 @@ impl Shed {
         let clock = ManualClock::at(Timestamp::from_us(START));
         let prefix = format!("{{ts:{namespace}:0}}:");
         let options = Options { namespace: namespace.parse().unwrap(), ..Options::default() };
-        let store = RedisStore::open(url, options).unwrap().with_clock(Arc::new(clock.clone()));
+        let store =
+            RedisStore::open(url, options.clone()).unwrap().with_clock(Arc::new(clock.clone()));
         let client = redis::Client::open(url).unwrap();
         let raw = client.get_multiplexed_async_connection().await.unwrap();
-        Self { store, clock, raw, prefix }
+        Self { store, clock, raw, prefix, url: url.into(), options }
+    }
+
+    /// The same place, where writes must be more durable.
+    pub(crate) fn durable(mut self, durability: Durability) -> Self {
+        self.options.durability = durability;
+        let store = RedisStore::open(&self.url, self.options.clone()).unwrap();
+        self.store = store.with_clock(Arc::new(self.clock.clone()));
+        self
     }
 
     /// Sends a command as an operator would.

@@ -9,8 +9,8 @@ use crate::store::Finding;
 use crate::store::Result;
 use crate::store::Severity;
 
+use super::failure::read;
 use super::link::Link;
-use super::link::read;
 
 /// Oldest version that has script flags.
 const VERSION_MIN: u32 = 7;

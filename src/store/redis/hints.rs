@@ -13,9 +13,9 @@ use crate::store::Error;
 use crate::store::Hints;
 use crate::store::Result;
 
-use super::link::Address;
+use super::address::Address;
+use super::failure::explain;
 use super::link::CONNECT_TIMEOUT;
-use super::link::explain;
 
 const METHOD: &str = "hints";
 
@@ -27,7 +27,7 @@ pub(super) struct RedisHints {
 impl RedisHints {
     pub(super) async fn subscribe(address: &Address, channel: &str) -> Result<Self> {
         let subscribed = async {
-            let mut listener = address.client().get_async_pubsub().await?;
+            let mut listener = address.primary().get_async_pubsub().await?;
             listener.subscribe(channel).await?;
             Ok(listener)
         };

@@ -32,6 +32,7 @@
 //! | `waiting:QUEUE`, `wants` | sorted set, hash | processes that wait for hints, by when they wake anyway; → their queues and callbacks |
 //! | `leader` | hash | node, process, term and its end; who is barred; where the audit stands |
 //! | `isolate` | string | process that becomes idle for a suspect, and since when |
+//! | `mark` | string | empty; written by each call that waits for replicas, for a minute |
 //! | `schema` | string | version of all this |
 
 use crate::domain::id::Namespace;
@@ -43,6 +44,11 @@ pub(super) const SCHEMA: u32 = 1;
 /// What all keys of a namespace start with.
 pub(super) fn prefix(namespace: &Namespace) -> String {
     format!("{{ts:{namespace}:0}}:")
+}
+
+/// The key of the mark of calls that wait for replicas.
+pub(super) fn mark(prefix: &str) -> String {
+    format!("{prefix}mark")
 }
 
 /// The channel on which a process hears hints.

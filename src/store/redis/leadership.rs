@@ -38,7 +38,7 @@ use crate::store::Result;
 use crate::store::Scope;
 
 use super::RedisStore;
-use super::link::read;
+use super::failure::read;
 use super::record::Row;
 use super::script;
 use super::script::Script;
@@ -68,7 +68,7 @@ impl Leadership for RedisStore {
         let mut call = self.call(&script::CAMPAIGN);
         call.arg(campaign.node.as_str()).arg(campaign.process.as_str()).arg(as_us(campaign.ttl));
         let (now, leader): (i64, Vec<String>) =
-            self.link.run("campaign", &script::CAMPAIGN, call).await?;
+            self.run("campaign", &script::CAMPAIGN, call).await?;
         Ok(Leading { now: Timestamp::from_us(now), leader: leader_of(&leader) })
     }
 
@@ -76,7 +76,7 @@ impl Leadership for RedisStore {
         let mut call = self.call(&script::RESIGN);
         call.arg(resign.process.as_ref().map_or("", |process| process.as_str()));
         call.arg(as_us(BARRED_FOR));
-        let leader: Vec<String> = self.link.run("resign", &script::RESIGN, call).await?;
+        let leader: Vec<String> = self.run("resign", &script::RESIGN, call).await?;
         Ok(leader_of(&leader))
     }
 
@@ -89,7 +89,7 @@ impl Leadership for RedisStore {
                 call.arg("claims").arg(claims.iter().map(ClaimId::as_str).collect::<Vec<_>>())
             }
         };
-        let answer: Value = self.link.run("leases", &script::LEASES, call).await?;
+        let answer: Value = self.run("leases", &script::LEASES, call).await?;
         if answer == Value::Int(-1) {
             return Ok(Led::Deposed);
         }
@@ -115,7 +115,7 @@ impl Leadership for RedisStore {
             call.arg(item.task.as_str()).arg(item.fence.0);
             verdict::push(&mut call, &item.verdict, &item.spec, &self.options);
         }
-        let answer: Value = self.link.run("reclaim", &script::RECLAIM, call).await?;
+        let answer: Value = self.run("reclaim", &script::RECLAIM, call).await?;
         led("reclaim", answer)
     }
 
@@ -125,7 +125,7 @@ impl Leadership for RedisStore {
             .arg(as_us(self.options.keep_expired))
             .arg(as_us(NODE_FORGOTTEN_AFTER))
             .arg(as_us(ENDED_CLAIM_KEPT));
-        let answer: Value = self.link.run("maintain", &script::MAINTAIN, call).await?;
+        let answer: Value = self.run("maintain", &script::MAINTAIN, call).await?;
         let done: Led<(u64, u64, u64, u64, bool)> = led("maintain", answer)?;
         Ok(match done {
             Led::Deposed => Led::Deposed,
@@ -138,7 +138,7 @@ impl Leadership for RedisStore {
     async fn cluster(&self) -> Result<Cluster> {
         let call = self.call(&script::CLUSTER);
         let (now, leader, nodes, workers): (i64, Vec<String>, Vec<String>, Vec<String>) =
-            self.link.run("cluster", &script::CLUSTER, call).await?;
+            self.run("cluster", &script::CLUSTER, call).await?;
         let mut views: Vec<NodeView> = nodes.chunks_exact(3).filter_map(node_view).collect();
         views.extend(worker_views(&workers));
         views.sort_by(|a, b| (&a.node, &a.process).cmp(&(&b.node, &b.process)));

@@ -1,30 +1,27 @@
 //! One connection, made when it is first needed and made again when it broke.
 
 use std::fmt;
-use std::sync::Once;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use redis::AsyncConnectionConfig;
-use redis::Client;
 use redis::Cmd;
-use redis::ConnectionInfo;
-use redis::ErrorKind;
 use redis::FromRedisValue;
-use redis::IntoConnectionInfo;
-use redis::ProtocolVersion;
 use redis::RedisError;
 use redis::Value;
 use redis::aio::MultiplexedConnection;
-use redis::io::tcp::TcpSettings;
-use redis::io::tcp::socket2::TcpKeepalive;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-use crate::store::Error;
 use crate::store::Result;
 
+use super::address::Address;
+use super::failure::breaks_connection;
+use super::failure::explain;
+use super::failure::read;
+use super::fitness;
+use super::fitness::Demand;
 use super::script::Script;
 
 /// How long a connection may take to be made, name lookup and TLS included.
@@ -34,73 +31,10 @@ pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// busier; a server that stays silent this long is treated as gone.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// After how long of silence the peer of an idle connection is probed, and how often then.
-const PROBE_AFTER: Duration = Duration::from_secs(5);
-
-/// Where a server is, and how to log in.
-#[derive(Clone)]
-pub(super) struct Address {
-    client: Client,
-    shown: String,
-}
-
-impl Address {
-    /// Reads a URL of the schemes `redis`, `rediss` and `redis+unix`.
-    pub(super) fn parse(url: &str) -> Result<Self> {
-        let shown = redacted(url);
-        let refused = |why: String| Error::Unusable { problem: format!("{shown}: {why}") };
-        let info = url.into_connection_info().map_err(|e| refused(reason(&e)))?;
-        install_tls();
-        let client = Client::open(tuned(info)).map_err(|e| refused(reason(&e)))?;
-        Ok(Self { client, shown })
-    }
-
-    /// The client of this address, for connections that are not shared.
-    pub(super) fn client(&self) -> &Client {
-        &self.client
-    }
-}
-
-impl fmt::Debug for Address {
-    /// The URL without what logs in.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.shown)
-    }
-}
-
-fn tuned(info: ConnectionInfo) -> ConnectionInfo {
-    let probes = TcpKeepalive::new().with_time(PROBE_AFTER).with_interval(PROBE_AFTER);
-    let tcp = TcpSettings::default()
-        .set_nodelay(true)
-        .set_keepalive(probes)
-        .set_user_timeout(PROBE_AFTER * 3);
-    let login = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP2);
-    info.set_tcp_settings(tcp).set_redis_settings(login)
-}
-
-/// Chooses the cryptography of TLS connections, unless the program chose one before.
-fn install_tls() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let _chosen_before = rustls::crypto::ring::default_provider().install_default();
-    });
-}
-
-/// A URL as it may be shown: without user and password.
-fn redacted(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else {
-        return if url.contains('@') { "a URL without scheme".into() } else { url.into() };
-    };
-    match rest.rfind('@') {
-        Some(at) => format!("{scheme}://***{}", &rest[at..]),
-        None if rest.starts_with(':') => format!("{scheme}://***"),
-        None => url.into(),
-    }
-}
-
 /// A connection that several calls share. It belongs to the runtime that made it.
 pub(super) struct Link {
     address: Address,
+    demand: Demand,
     /// Counts attempts to connect. A call that waited while one failed shares its failure: else
     /// calls to a silent server would each wait for the attempts of all before them.
     attempts: AtomicU64,
@@ -117,8 +51,9 @@ struct Live {
 }
 
 impl Link {
-    pub(super) fn new(address: Address) -> Self {
-        Self { address, attempts: AtomicU64::new(0), live: Mutex::default() }
+    /// A link to a server that must be as `demand` says; no connection is made yet.
+    pub(super) fn new(address: Address, demand: Demand) -> Self {
+        Self { address, demand, attempts: AtomicU64::new(0), live: Mutex::default() }
     }
 
     pub(super) fn address(&self) -> &Address {
@@ -133,9 +68,7 @@ impl Link {
         call: Cmd,
     ) -> Result<T> {
         let value = match self.try_send(&call).await {
-            Err(error) if error.code() == Some("NOSCRIPT") => {
-                self.send(method, &script.in_full(&call)).await?
-            }
+            Err(error) if is_unknown(&error) => self.send(method, &script.in_full(&call)).await?,
             other => other.map_err(|error| explain(method, error))?,
         };
         read(method, value)
@@ -149,9 +82,38 @@ impl Link {
     async fn try_send(&self, cmd: &Cmd) -> std::result::Result<Value, RedisError> {
         let (number, mut connection) = self.connection().await?;
         let answer = connection.send_packed_command(cmd).await;
-        let answer = answer.and_then(Value::extract_error);
+        self.heed(number, answer.and_then(Value::extract_error)).await
+    }
+
+    /// Sends two commands that nothing comes between, and answers what each was answered; an error
+    /// if either was one.
+    pub(super) async fn try_both(
+        &self,
+        first: &Cmd,
+        second: &Cmd,
+    ) -> std::result::Result<(Value, Value), RedisError> {
+        let (number, mut connection) = self.connection().await?;
+        let mut both = redis::pipe();
+        both.add_command(first.clone()).add_command(second.clone());
+        let answers = connection.send_packed_commands(&both, 0, 2).await.and_then(|values| {
+            let mut values = values.into_iter().map(Value::extract_error);
+            let mut next = || values.next().unwrap_or(Ok(Value::Nil));
+            Ok((next()?, next()?))
+        });
+        self.heed(number, answers).await
+    }
+
+    /// Drops the connection if the answer says that it is of no use any more.
+    async fn heed<T>(
+        &self,
+        number: u64,
+        answer: std::result::Result<T, RedisError>,
+    ) -> std::result::Result<T, RedisError> {
         if answer.as_ref().is_err_and(breaks_connection) {
-            self.forget(number).await;
+            let mut live = self.live.lock().await;
+            if live.number == number {
+                live.connection = None;
+            }
         }
         answer
     }
@@ -167,7 +129,9 @@ impl Link {
             return Err(error.clone());
         }
 
-        let made = self.connect().await;
+        let late = || std::io::Error::from(std::io::ErrorKind::TimedOut).into();
+        let made =
+            timeout(CONNECT_TIMEOUT * 2, self.connect()).await.unwrap_or_else(|_| Err(late()));
         self.attempts.fetch_add(1, Ordering::Relaxed);
         live.number += 1;
         live.connection = made.as_ref().ok().cloned();
@@ -175,20 +139,15 @@ impl Link {
         made.map(|connection| (live.number, connection))
     }
 
+    /// Connects to the server that takes writes, and sees that it is as it must be.
     async fn connect(&self) -> std::result::Result<MultiplexedConnection, RedisError> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(Some(RESPONSE_TIMEOUT));
-        let made = self.address.client.get_multiplexed_async_connection_with_config(&config);
-        let late = || std::io::Error::from(std::io::ErrorKind::TimedOut).into();
-        timeout(CONNECT_TIMEOUT * 2, made).await.unwrap_or_else(|_| Err(late()))
-    }
-
-    async fn forget(&self, number: u64) {
-        let mut live = self.live.lock().await;
-        if live.number == number {
-            live.connection = None;
-        }
+        let client = self.address.primary();
+        let mut made = client.get_multiplexed_async_connection_with_config(&config).await?;
+        fitness::see(&mut made, self.demand).await?;
+        Ok(made)
     }
 }
 
@@ -198,73 +157,7 @@ impl fmt::Debug for Link {
     }
 }
 
-/// Reads an answer as what the script promises.
-pub(super) fn read<T: FromRedisValue>(method: &'static str, value: Value) -> Result<T> {
-    T::from_redis_value(value).map_err(|error| Error::Unusable {
-        problem: format!("the answer to {method} cannot be read: {error}"),
-    })
-}
-
-/// What an error of the driver means for the caller.
-pub(super) fn explain(method: &'static str, error: RedisError) -> Error {
-    match error.code() {
-        Some("OOM") if method == "add" => return Error::Full { method, source: Box::new(error) },
-        Some("NOAUTH" | "WRONGPASS" | "NOPERM" | "WRONGTYPE" | "CROSSSLOT" | "EXECABORT") => {
-            return Error::Unusable { problem: reason(&error) };
-        }
-        Some("ERR") if !reason(&error).contains("max number of clients") => {
-            return Error::Unusable { problem: reason(&error) };
-        }
-        Some(_) => return Error::Unavailable { method, source: Box::new(error) },
-        None => {}
-    }
-    match error.kind() {
-        ErrorKind::AuthenticationFailed
-        | ErrorKind::InvalidClientConfig
-        | ErrorKind::UnexpectedReturnType => Error::Unusable { problem: reason(&error) },
-        _ => Error::Unavailable { method, source: Box::new(error) },
-    }
-}
-
-/// Whether the connection is of no use after `error`. One to a server that became a replica is not:
-/// the next one may reach the primary.
-fn breaks_connection(error: &RedisError) -> bool {
-    match error.code() {
-        Some(code) => matches!(code, "READONLY" | "NOAUTH" | "MASTERDOWN"),
-        None => true,
-    }
-}
-
-fn reason(error: &RedisError) -> String {
-    error.to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_url_is_shown_without_what_logs_in() {
-        for (url, shown) in [
-            ("redis://127.0.0.1:6379/0", "redis://127.0.0.1:6379/0"),
-            ("redis://:secret@host/1", "redis://***@host/1"),
-            ("rediss://user:se@cret@host", "rediss://***@host"),
-            ("redis://:secret", "redis://***"),
-            ("user:secret@host", "a URL without scheme"),
-        ] {
-            assert_eq!(redacted(url), shown);
-        }
-    }
-
-    #[test]
-    fn a_wrong_url_is_named_and_the_password_is_not() {
-        for url in ["redis://user:secret@host:port/0", "redis://:secret@host/x", "redis://:secret"]
-        {
-            let text = Address::parse(url).map(|address| format!("{address:?}"));
-            let text = text.unwrap_or_else(|error| format!("{error} {error:?}"));
-
-            assert!(!text.contains("secret"), "{text}");
-            assert!(text.contains("redis://***"), "{text}");
-        }
-    }
+/// Whether the server does not know the script yet.
+pub(super) fn is_unknown(error: &RedisError) -> bool {
+    error.code() == Some("NOSCRIPT")
 }

@@ -8,9 +8,13 @@
 //!
 //! Repeats: a call that failed is repeated by its caller. Redis Cluster is refused for now.
 
+mod address;
 mod check;
+mod failure;
+mod fitness;
 mod hints;
 mod keys;
+mod lanes;
 mod leadership;
 mod link;
 mod queue;
@@ -24,8 +28,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use redis::Cmd;
+use redis::FromRedisValue;
 
 use crate::clock::Clock;
+use crate::domain::durability::Durability;
 use crate::domain::time::Timestamp;
 use crate::domain::time::as_us;
 use crate::store::Error;
@@ -34,13 +40,18 @@ use crate::store::Options;
 use crate::store::Result;
 use crate::store::Store;
 
-use link::Address;
+use address::Address;
+use fitness::Demand;
+use lanes::Lanes;
 use link::Link;
 use script::Script;
 
 /// A store in a Redis or Valkey server.
 pub struct RedisStore {
+    /// For reads, and for writes that need not wait for replicas.
     link: Link,
+    /// For writes that do.
+    lanes: Option<Lanes>,
     prefix: String,
     options: Options,
     clock: Option<Arc<dyn Clock>>,
@@ -65,17 +76,37 @@ impl RedisStore {
 
     fn at(address: Address, options: Options, clock: Option<Arc<dyn Clock>>) -> Self {
         let prefix = keys::prefix(&options.namespace);
-        Self { link: Link::new(address), prefix, options, clock }
+        let (demand, lanes) = match options.durability {
+            Durability::Memory => (Demand::default(), None),
+            Durability::Fsync => (Demand { fsync: true }, None),
+            Durability::Replicated(replicas) => {
+                (Demand::default(), Some(Lanes::new(&address, replicas)))
+            }
+        };
+        Self { link: Link::new(address, demand), lanes, prefix, options, clock }
     }
 
     /// A call of a script with the now that it is to use.
     fn call(&self, script: &Script) -> Cmd {
-        let mut call = script.call(&self.prefix);
+        let mut call = script.call(&self.prefix, self.lanes.is_some());
         match &self.clock {
             Some(clock) => call.arg(clock.wall().as_us()),
             None => call.arg(""),
         };
         call
+    }
+
+    /// Calls a script, and waits until what it wrote is as durable as it is to be.
+    async fn run<T: FromRedisValue>(
+        &self,
+        method: &'static str,
+        script: &Script,
+        call: Cmd,
+    ) -> Result<T> {
+        match &self.lanes {
+            Some(lanes) if script.writes() => lanes.run(method, script, &call).await,
+            _ => self.link.run(method, script, call).await,
+        }
     }
 
     fn key(&self, name: &str) -> String {
@@ -109,16 +140,13 @@ impl Store for RedisStore {
 
     async fn prepare(&self) -> Result<()> {
         check::prepare(&self.link).await?;
-        let key = self.key("schema");
-        let mut write = redis::cmd("SET");
-        write.arg(&key).arg(keys::SCHEMA).arg("NX").arg("GET");
-        let found: Option<String> =
-            link::read("prepare", self.link.send("prepare", &write).await?)?;
-        match found {
-            Some(found) if found != keys::SCHEMA.to_string() => {
-                Err(Error::Schema { found, wanted: keys::SCHEMA })
-            }
-            _ => Ok(()),
+        let mut call = self.call(&script::PREPARE);
+        call.arg(keys::SCHEMA);
+        let found: String = self.run("prepare", &script::PREPARE, call).await?;
+        if found == keys::SCHEMA.to_string() {
+            Ok(())
+        } else {
+            Err(Error::Schema { found, wanted: keys::SCHEMA })
         }
     }
 
@@ -127,7 +155,7 @@ impl Store for RedisStore {
             return Ok(clock.wall());
         }
         let answer = self.link.send("now", &redis::cmd("TIME")).await?;
-        let (seconds, micros): (i64, i64) = link::read("now", answer)?;
+        let (seconds, micros): (i64, i64) = failure::read("now", answer)?;
         Ok(Timestamp::from_us(seconds * 1_000_000 + micros))
     }
 

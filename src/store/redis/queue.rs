@@ -60,7 +60,7 @@ type ClaimReply = (
 impl Queue for RedisStore {
     async fn claim(&self, claim: &Claim) -> Result<Claimed> {
         let call = self.claim_call(claim);
-        let reply: ClaimReply = self.link.run("claim", &script::CLAIM, call).await?;
+        let reply: ClaimReply = self.run("claim", &script::CLAIM, call).await?;
         let (claimed, damaged) = read_claim(claim, reply);
         if !damaged.is_empty() {
             self.set_aside("claim", claim.id.as_str(), &damaged).await?;
@@ -84,7 +84,7 @@ impl Queue for RedisStore {
         }
         call.arg(keep.claims.iter().map(ClaimId::as_str).collect::<Vec<_>>());
         let (now, leader, lost, stops): (i64, Vec<String>, Vec<String>, Vec<String>) =
-            self.link.run("keep", &script::KEEP, call).await?;
+            self.run("keep", &script::KEEP, call).await?;
 
         let stop = stops.chunks_exact(3).filter_map(|told| {
             let reason =
@@ -105,7 +105,7 @@ impl Queue for RedisStore {
             return Ok(Vec::new());
         }
         let (call, order) = self.ack_call(items);
-        let digits: String = self.link.run("ack", &script::ACK, call).await?;
+        let digits: String = self.run("ack", &script::ACK, call).await?;
         let mut acked = vec![Acked::Stale; items.len()];
         for (digit, index) in digits.bytes().zip(order) {
             if digit == b'1' {
@@ -132,7 +132,7 @@ impl RedisStore {
     ) -> Result<()> {
         let mut call = self.call(&script::SET_ASIDE);
         call.arg(claim).arg(damaged);
-        let _set: i64 = self.link.run(method, &script::SET_ASIDE, call).await?;
+        let _set: i64 = self.run(method, &script::SET_ASIDE, call).await?;
         Ok(())
     }
 

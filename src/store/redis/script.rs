@@ -4,10 +4,13 @@ use std::sync::LazyLock;
 
 use redis::Cmd;
 
+use super::keys;
+
 /// A script as the server knows it.
 pub(super) struct Script {
     text: String,
     sha: String,
+    writes: bool,
 }
 
 impl Script {
@@ -16,13 +19,24 @@ impl Script {
         let (shebang, rest) = body.split_once('\n').unwrap_or((body, ""));
         let text = format!("{shebang}\n{}\n{rest}", include_str!("lua/prelude.lua"));
         let sha = redis::Script::new(&text).get_hash().to_owned();
-        Self { text, sha }
+        Self { text, sha, writes: !shebang.contains("no-writes") }
     }
 
-    /// A call by hash of the keys under `prefix`, without arguments yet.
-    pub(super) fn call(&self, prefix: &str) -> Cmd {
+    /// Whether it may change anything.
+    pub(super) fn writes(&self) -> bool {
+        self.writes
+    }
+
+    /// A call by hash of the keys under `prefix`, without arguments yet; a script that writes is to
+    /// leave a mark if `marks` says so.
+    pub(super) fn call(&self, prefix: &str, marks: bool) -> Cmd {
         let mut cmd = redis::cmd("EVALSHA");
-        cmd.arg(&self.sha).arg(1).arg(prefix);
+        cmd.arg(&self.sha);
+        if marks && self.writes {
+            cmd.arg(2).arg(prefix).arg(keys::mark(prefix));
+        } else {
+            cmd.arg(1).arg(prefix);
+        }
         cmd
     }
 
@@ -59,6 +73,7 @@ scripts! {
     LEASES = "lua/leases.lua",
     LIST = "lua/list.lua",
     MAINTAIN = "lua/maintain.lua",
+    PREPARE = "lua/prepare.lua",
     RECLAIM = "lua/reclaim.lua",
     RESIGN = "lua/resign.lua",
     SET_ASIDE = "lua/set_aside.lua",

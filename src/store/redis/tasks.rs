@@ -51,7 +51,7 @@ impl Tasks for RedisStore {
         for task in &add.tasks {
             push_task(&mut call, task);
         }
-        let (now, words): (i64, Vec<String>) = self.link.run("add", &script::ADD, call).await?;
+        let (now, words): (i64, Vec<String>) = self.run("add", &script::ADD, call).await?;
         let outcomes = words.iter().map(|word| outcome(word)).collect::<Result<_>>()?;
         Ok(Added { now: Timestamp::from_us(now), outcomes })
     }
@@ -63,11 +63,12 @@ impl Tasks for RedisStore {
         if let Some(length) = fetch.watch {
             let mut call = self.call(&script::WATCH);
             call.arg(as_us(length)).arg(texts(&fetch.ids));
+            // Nobody is told that it is kept, so it need not wait for replicas, and a look never does.
             let _noted: i64 = self.link.run("fetch", &script::WATCH, call).await?;
         }
         let mut call = self.call(&script::FETCH);
         call.arg(texts(&fetch.ids));
-        let rows: Vec<Row> = self.link.run("fetch", &script::FETCH, call).await?;
+        let rows: Vec<Row> = self.run("fetch", &script::FETCH, call).await?;
         rows.into_iter().zip(&fetch.ids).map(|(row, id)| read_if_there(row, id)).collect()
     }
 
@@ -85,7 +86,7 @@ impl Tasks for RedisStore {
             .arg(list.limit.clamp(1, PAGE_MAX))
             .arg(cursor);
         let (next, rows, damaged): (String, Vec<Row>, Vec<Lossy>) =
-            self.link.run("list", &script::LIST, call).await?;
+            self.run("list", &script::LIST, call).await?;
 
         let mut page = Page { next: (next != "0").then_some(next), ..Page::default() };
         for row in rows {
@@ -102,7 +103,7 @@ impl Tasks for RedisStore {
     async fn change(&self, change: &Change) -> Result<Changed> {
         let call = self.change_call(change);
         let (affected, missing, skipped): (u64, Vec<String>, Vec<String>) =
-            self.link.run("change", &script::CHANGE, call).await?;
+            self.run("change", &script::CHANGE, call).await?;
         let skipped = skipped.chunks_exact(2).map(|pair| {
             let state = TaskState::parse(&pair[1]).ok_or_else(|| unreadable("change", &pair[1]))?;
             Ok((task_id("change", &pair[0])?, state))
@@ -119,7 +120,7 @@ impl Tasks for RedisStore {
 
         let call = self.call(&script::STATS);
         let (now, next, queues, counts): (i64, String, Vec<Depths>, Vec<String>) =
-            self.link.run("stats", &script::STATS, call).await?;
+            self.run("stats", &script::STATS, call).await?;
         let count_of = |queue: &str, state: &str| {
             let field = format!("{queue}\t{state}");
             let found = counts.chunks_exact(2).find(|pair| pair[0] == field);
@@ -156,7 +157,7 @@ impl Tasks for RedisStore {
             Gate::Open => "open",
             Gate::Paused => "paused",
         });
-        let _set: i64 = self.link.run("set_queue", &script::GATE, call).await?;
+        let _set: i64 = self.run("set_queue", &script::GATE, call).await?;
         Ok(())
     }
 }

@@ -3,6 +3,7 @@ prelude: what all scripts share; it stands between the first line of a script an
 
 KEYS
   1  prefix of all keys of the namespace, "{ts:NS:0}:"; src/store/redis/keys.rs lists the keys
+  2  a key to write to before all else, if the caller then waits for replicas
 
 ARGV
   1  now, us    "" in production: the server's clock is used
@@ -14,6 +15,8 @@ GUARDS  T3 a task whose old run has not let go stands in no lane
 COST    one TIME
 WHY     us never pass through tostring, which yields 1.7e+15.
         Counts and hints are gathered and written once, by finish().
+        A repeat that finds its work done writes nothing else, and WAIT would answer for an older
+        write.
 ]]
 local P = KEYS[1]
 local call = redis.call
@@ -43,6 +46,8 @@ local function moment(text)
   if string.sub(text, 1, 1) == '+' then number = now + number end
   return math.min(number, MOMENT_MAX)
 end
+
+if KEYS[2] then call('SET', KEYS[2], '', 'PX', 60000) end
 
 local function exists(name)
   return call('EXISTS', P .. name) == 1

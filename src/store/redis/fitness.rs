@@ -1,0 +1,59 @@
+//! What a server must be before anything is entrusted to it.
+
+use std::collections::HashMap;
+
+use redis::RedisError;
+use redis::aio::MultiplexedConnection;
+
+use super::failure::misconfigured;
+
+/// What a server must be, looked at once per connection: after a failover it is another server.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Demand {
+    /// It writes to its disk before it answers.
+    pub(super) fsync: bool,
+}
+
+/// Settings that decide whether an answer means that the disk has it, each with what it must be.
+const FSYNC: [(&str, &str); 3] =
+    [("appendonly", "yes"), ("appendfsync", "always"), ("no-appendfsync-on-rewrite", "no")];
+
+/// Looks whether the server is as it must be.
+///
+/// # Errors
+///
+/// If it is not, or does not tell.
+pub(super) async fn see(
+    connection: &mut MultiplexedConnection,
+    demand: Demand,
+) -> Result<(), RedisError> {
+    if demand.fsync { see_fsync(connection).await } else { Ok(()) }
+}
+
+async fn see_fsync(connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
+    let mut ask = redis::cmd("CONFIG");
+    ask.arg("GET").arg(FSYNC.map(|(name, _)| name).as_slice());
+    let told: Result<HashMap<String, String>, RedisError> = ask.query_async(connection).await;
+    let settings = match told {
+        Ok(settings) => settings,
+        Err(error) if error.code().is_none() => return Err(error),
+        Err(error) => {
+            return Err(misconfigured(
+                "durability = \"fsync\" cannot be seen to",
+                format!(
+                    "the server does not tell its settings ({error}); use memory or replicated:N"
+                ),
+            ));
+        }
+    };
+    for (name, wanted) in FSYNC {
+        let found = settings.get(name).map_or("unknown", String::as_str);
+        if found != wanted {
+            return Err(misconfigured(
+                "durability = \"fsync\" does not hold on this server",
+                format!("{name} is {found}; set it to {wanted}, or use another durability"),
+            ));
+        }
+    }
+    Ok(())
+}
