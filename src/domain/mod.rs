@@ -28,8 +28,10 @@
 //! | [`task`] | what a store keeps |
 //! | [`state`] | outcome in, verdict out: the only place a task's state is decided |
 //! | [`durability`] | what must have happened to a write before it counts |
+//! | [`arrival`] | what becomes of a task that is moved to another store |
 //! | [`lease`] | leases, fences, terms, and how long a node may trust them |
 
+pub mod arrival;
 pub mod draft;
 pub mod durability;
 pub mod id;

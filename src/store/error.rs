@@ -43,7 +43,7 @@ pub enum Error {
     },
 
     /// The schema is not the one that this build speaks. Stop, and tell the operator.
-    #[error("the store's schema is {found}, this build needs {wanted}")]
+    #[error("the store's schema is {found}, this build needs {wanted}: {}", remedy(found, *wanted))]
     Schema {
         /// Version in the store.
         found: String,
@@ -70,5 +70,30 @@ impl Error {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable { .. } | Self::Full { .. })
+    }
+}
+
+/// What to do about a schema.
+fn remedy(found: &str, wanted: u32) -> &'static str {
+    match found.parse::<u32>() {
+        Ok(found) if found < wanted => "run `taskshed migrate --store URL`",
+        Ok(_) => "a newer taskshed has been at work here; upgrade this one",
+        Err(_) => "it was not written by taskshed; use another store or namespace",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_foreign_schema_says_what_to_do() {
+        let says = |found: &str| Error::Schema { found: found.into(), wanted: 3 }.to_string();
+
+        assert!(
+            says("2").ends_with("is 2, this build needs 3: run `taskshed migrate --store URL`")
+        );
+        assert!(says("10").ends_with("upgrade this one"));
+        assert!(says("x").ends_with("use another store or namespace"));
     }
 }

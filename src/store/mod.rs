@@ -173,6 +173,33 @@ pub trait Tasks: Send + Sync {
     /// [`Error::Unavailable`].
     async fn stats(&self) -> Result<Stats>;
 
+    /// Puts tasks there as they were in another store: all of them, or none.
+    ///
+    /// Every field of a record is kept. What [`Arrival`](crate::domain::arrival::Arrival) says of it
+    /// was decided before: none arrives running or parked. A live one stands where it would after
+    /// such a life: in its lane, apart if it is a suspect, in no lane if it is paused or a run of
+    /// its id has not let go here (T10, T3). It expires only if it `may_expire` (T7), goes on from
+    /// its last fence (T4), and a planned time that was asked for waits for its next occurrence.
+    ///
+    /// An ended one is pruned when the time that this store keeps its state has passed since its
+    /// `finished_at`, which may be at once; without a `finished_at` it ends at the store's now.
+    ///
+    /// Tasks are taken in order. An id that exists is kept as it is, whatever its state. A live task
+    /// whose unique key another live task holds is not put there and answers
+    /// [`RestoreOutcome::Duplicate`] (S2).
+    ///
+    /// Repeating a restore with the same request id finds what it wrote and answers the same, as
+    /// with [`Tasks::add`]; under another one, all that is there answers
+    /// [`RestoreOutcome::Kept`].
+    ///
+    /// Cost: one round trip.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`], or [`Error::Full`] if the store has no room; then nothing was put
+    /// there.
+    async fn restore(&self, restore: &Restore) -> Result<Restored>;
+
     /// Opens or pauses a queue. From a paused queue nothing is claimed; opening it gives hints.
     ///
     /// Cost: one round trip.
@@ -358,6 +385,21 @@ pub trait Store: Tasks + Queue + Leadership + Debug + 'static {
     /// The same place over a connection of its own, which is made by the runtime that uses it
     /// first. So a keeper on its own thread renews leases even when every other thread is stuck.
     fn apart(&self) -> Arc<dyn Store>;
+
+    /// Brings the schema up to date, and answers what that took.
+    ///
+    /// Safe while nodes of the schema before run, and when several are started at once: each step is
+    /// taken once, and one that was interrupted is taken up again. A store that is empty gets the
+    /// present schema, which is a step only where tables are made for it. What nodes need beside the
+    /// schema is not checked.
+    ///
+    /// Cost: grows with the tasks if a step must touch them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`], after which what was done so far stays; [`Error::Schema`] if the
+    /// schema is newer than this build; [`Error::Unusable`].
+    async fn migrate(&self) -> Result<Migrated>;
 
     /// Makes the store ready: checks that it can be used and writes its schema version if new.
     ///

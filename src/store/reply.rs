@@ -1,5 +1,6 @@
 //! What a store answers.
 
+use crate::domain::arrival::Unseen;
 use crate::domain::id::Callback;
 use crate::domain::id::ClaimId;
 use crate::domain::id::NodeName;
@@ -41,10 +42,32 @@ pub struct Added {
 pub struct Page {
     /// Tasks that match.
     pub tasks: Vec<TaskRecord>,
+    /// What nobody is shown of them: one per task, in order, for who moves them.
+    pub unseen: Vec<Unseen>,
     /// Where the next page starts; `None` after the last.
     pub next: Option<String>,
     /// Tasks whose records cannot be read.
     pub corrupt: Vec<TaskId>,
+}
+
+/// What became of one task of a restore.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RestoreOutcome {
+    /// It was put there.
+    Created,
+    /// One with the same id was there, and is as it was.
+    Kept,
+    /// This live task holds its unique key; nothing was put there.
+    Duplicate(TaskId),
+}
+
+/// Reply to a restore.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restored {
+    /// The store's now.
+    pub now: Timestamp,
+    /// One per task, in order.
+    pub outcomes: Vec<RestoreOutcome>,
 }
 
 /// Reply to a change.
@@ -265,6 +288,13 @@ pub struct Cluster {
     pub nodes: Vec<NodeView>,
     /// The leader, if its term has not ended.
     pub leader: Option<Leader>,
+}
+
+/// What brought a schema up to date.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Migrated {
+    /// One sentence per step that was taken, in order; none if there was nothing to do.
+    pub steps: Vec<String>,
 }
 
 /// How much a finding matters.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::domain::arrival::Arrival;
 use crate::domain::id::Callback;
 use crate::domain::id::ClaimId;
 use crate::domain::id::GroupId;
@@ -39,6 +40,15 @@ pub struct Add {
     pub tasks: Vec<NewTask>,
     /// What to do with ids that exist.
     pub existing: Existing,
+}
+
+/// Tasks to be put there as they were in another store.
+#[derive(Clone, Debug)]
+pub struct Restore {
+    /// Identity of this restore, the same when it is repeated.
+    pub request: RequestId,
+    /// 1 to [`BATCH_MAX`](super::BATCH_MAX) tasks; no id twice.
+    pub tasks: Vec<Arrival>,
 }
 
 /// Tasks to be read by id.

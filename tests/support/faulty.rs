@@ -165,6 +165,10 @@ impl Tasks for Faulty {
         self.through("stats", self.inner.stats()).await
     }
 
+    async fn restore(&self, restore: &Restore) -> Result<Restored> {
+        self.through("restore", self.inner.restore(restore)).await
+    }
+
     async fn set_queue(&self, queue: &QueueName, gate: Gate) -> Result<()> {
         self.through("set_queue", self.inner.set_queue(queue, gate)).await
     }
@@ -227,6 +231,10 @@ impl Store for Faulty {
 
     fn apart(&self) -> Arc<dyn Store> {
         Arc::new(Self { inner: self.inner.apart(), faults: Arc::clone(&self.faults) })
+    }
+
+    async fn migrate(&self) -> Result<Migrated> {
+        self.through("migrate", self.inner.migrate()).await
     }
 
     async fn prepare(&self) -> Result<()> {

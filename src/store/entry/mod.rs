@@ -5,9 +5,11 @@
 //! to keep entries; Redis does the same in Lua. So what a step means is written once for all of
 //! them, and only where an entry stands differs.
 
+mod arrival;
 mod change;
 mod lane;
 
+use crate::domain::arrival::Asked;
 use crate::domain::id::ClaimId;
 use crate::domain::id::RequestId;
 use crate::domain::id::UniqueKey;
@@ -24,6 +26,7 @@ use crate::store::Options;
 use crate::store::TaskRecord;
 use crate::store::WATCH_KEPT;
 
+pub(super) use arrival::kept_for;
 pub(super) use change::Step;
 pub(super) use change::steps;
 pub(super) use lane::Lane;
@@ -46,14 +49,6 @@ pub(super) struct Entry {
     pub(super) watched_until: Option<Timestamp>,
     pub(super) asked: Asked,
     pub(super) prune_at: Option<Timestamp>,
-}
-
-/// What was asked of a task while it ran.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Asked {
-    pub(super) cancel: bool,
-    pub(super) paused_at: Option<Timestamp>,
-    pub(super) planned_at: Option<Timestamp>,
 }
 
 /// Where a task stands.
@@ -150,12 +145,7 @@ impl Entry {
         now: Timestamp,
         options: &Options,
     ) -> Option<Self> {
-        let mut keep = match state {
-            TaskState::Cancelled => options.keep_cancelled,
-            TaskState::Expired => options.keep_expired,
-            TaskState::Dead => options.keep_dead,
-            _ => self.task.spec.retention,
-        };
+        let mut keep = kept_for(state, &self.task.spec, options);
         if state == TaskState::Completed && self.watched_until.is_some_and(|until| until >= now) {
             keep = keep.max(WATCH_KEPT);
         }

@@ -37,8 +37,8 @@ impl State {
         let next = ids.last().filter(|_| ids.len() == limit).map(write_cursor);
         let entries = ids.iter().filter_map(|id| self.tasks.get(id));
         let matching = entries.filter(|entry| matches(&list.filter, &entry.task));
-        let tasks = matching.map(|entry| self.view(entry)).collect();
-        Ok(Page { tasks, next, corrupt: Vec::new() })
+        let (tasks, unseen) = matching.map(|entry| (self.view(entry), entry.unseen())).unzip();
+        Ok(Page { tasks, unseen, next, corrupt: Vec::new() })
     }
 
     pub(super) fn stats(&self, now: Timestamp) -> Stats {

@@ -18,6 +18,7 @@ mod claim;
 mod hints;
 mod leader;
 mod list;
+mod restore;
 mod state;
 
 use std::sync::Arc;
@@ -55,11 +56,14 @@ use crate::store::List;
 use crate::store::Look;
 use crate::store::Maintain;
 use crate::store::Maintained;
+use crate::store::Migrated;
 use crate::store::Options;
 use crate::store::Page;
 use crate::store::Queue;
 use crate::store::Reclaim;
 use crate::store::Resign;
+use crate::store::Restore;
+use crate::store::Restored;
 use crate::store::Result;
 use crate::store::Severity;
 use crate::store::Stats;
@@ -113,6 +117,10 @@ impl Tasks for MemoryStore {
 
     async fn stats(&self) -> Result<Stats> {
         Ok(self.step(|state, now| state.stats(now)))
+    }
+
+    async fn restore(&self, restore: &Restore) -> Result<Restored> {
+        Ok(self.step(|state, now| state.restore(restore, now)))
     }
 
     async fn set_queue(&self, queue: &QueueName, gate: Gate) -> Result<()> {
@@ -175,6 +183,10 @@ impl Store for MemoryStore {
 
     fn apart(&self) -> Arc<dyn Store> {
         Arc::new(self.clone())
+    }
+
+    async fn migrate(&self) -> Result<Migrated> {
+        Ok(Migrated::default())
     }
 
     async fn prepare(&self) -> Result<()> {

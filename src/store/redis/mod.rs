@@ -19,6 +19,7 @@ mod leadership;
 mod link;
 mod queue;
 mod record;
+mod restore;
 mod script;
 mod tasks;
 mod verdict;
@@ -36,6 +37,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::time::as_us;
 use crate::store::Error;
 use crate::store::Finding;
+use crate::store::Migrated;
 use crate::store::Options;
 use crate::store::Result;
 use crate::store::Store;
@@ -113,6 +115,18 @@ impl RedisStore {
         format!("{}{name}", self.prefix)
     }
 
+    /// Writes the schema version if there is none; refuses another one.
+    async fn note_schema(&self, method: &'static str) -> Result<()> {
+        let mut call = self.call(&script::PREPARE);
+        call.arg(keys::SCHEMA);
+        let found: String = self.run(method, &script::PREPARE, call).await?;
+        if found == keys::SCHEMA.to_string() {
+            Ok(())
+        } else {
+            Err(Error::Schema { found, wanted: keys::SCHEMA })
+        }
+    }
+
     fn keep_cancelled_us(&self) -> i64 {
         as_us(self.options.keep_cancelled)
     }
@@ -138,16 +152,14 @@ impl Store for RedisStore {
         Arc::new(Self::at(address, self.options.clone(), self.clock.clone()))
     }
 
+    async fn migrate(&self) -> Result<Migrated> {
+        self.note_schema("migrate").await?;
+        Ok(Migrated::default())
+    }
+
     async fn prepare(&self) -> Result<()> {
         check::prepare(&self.link).await?;
-        let mut call = self.call(&script::PREPARE);
-        call.arg(keys::SCHEMA);
-        let found: String = self.run("prepare", &script::PREPARE, call).await?;
-        if found == keys::SCHEMA.to_string() {
-            Ok(())
-        } else {
-            Err(Error::Schema { found, wanted: keys::SCHEMA })
-        }
+        self.note_schema("prepare").await
     }
 
     async fn now(&self) -> Result<Timestamp> {

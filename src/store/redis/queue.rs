@@ -261,8 +261,8 @@ fn read_claim(claim: &Claim, reply: ClaimReply) -> (Claimed, Vec<String>) {
             node: claim.holder.node.as_str().into(),
             fence: fence.clone(),
             lease_end: lease_end.clone(),
-            fin: String::new(),
             id: id.clone(),
+            ..Row::default()
         };
         if let Ok(task) = row.read() {
             claimed.tasks.push(task);

@@ -6,6 +6,8 @@ use redis::FromRedisValue;
 use redis::ParsingError;
 use redis::Value;
 
+use crate::domain::arrival::Asked;
+use crate::domain::arrival::Unseen;
 use crate::domain::id::ClaimId;
 use crate::domain::id::NodeName;
 use crate::domain::id::TaskId;
@@ -32,10 +34,13 @@ pub(super) struct Row {
     pub(super) node: String,
     pub(super) fence: String,
     pub(super) lease_end: String,
+    pub(super) may_expire: String,
+    pub(super) asked: String,
 }
 
 impl FromRedisValue for Row {
-    /// Reads the list that the prelude's `row` makes; an empty list becomes an empty row.
+    /// Reads the list that the prelude's `row` makes, and what a listing puts behind it; an empty
+    /// list becomes an empty row.
     fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
         let mut texts = Vec::<Lossy>::from_redis_value(value)?.into_iter().map(|text| text.0);
         let mut text = || texts.next().unwrap_or_default();
@@ -51,6 +56,8 @@ impl FromRedisValue for Row {
             node: text(),
             fence: text(),
             lease_end: text(),
+            may_expire: text(),
+            asked: text(),
         })
     }
 }
@@ -170,6 +177,29 @@ impl Row {
             finished_at,
             result,
             lease: if running { Some(self.lease()?) } else { None },
+        })
+    }
+
+    /// Reads what nobody is shown of the task, in the answer to a listing.
+    ///
+    /// # Errors
+    ///
+    /// If a part of it is damaged.
+    pub(super) fn unseen(&self) -> Result<Unseen, Damaged> {
+        let last_fence = self.state.split('\t').next().unwrap_or_default();
+        let fence = if self.fence.is_empty() { last_fence } else { &self.fence };
+        let mut asked = self.asked.split('\t');
+        Ok(Unseen {
+            fence: match fence {
+                "" => None,
+                text => Some(Fence(number("fence", text)?)),
+            },
+            may_expire: !self.may_expire.is_empty(),
+            asked: Asked {
+                cancel: asked.next() == Some("c"),
+                paused_at: optional("asked pause", asked.next().unwrap_or_default())?,
+                planned_at: optional("asked time", asked.next().unwrap_or_default())?,
+            },
         })
     }
 

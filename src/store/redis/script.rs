@@ -76,6 +76,7 @@ scripts! {
     PREPARE = "lua/prepare.lua",
     RECLAIM = "lua/reclaim.lua",
     RESIGN = "lua/resign.lua",
+    RESTORE = "lua/restore.lua",
     SET_ASIDE = "lua/set_aside.lua",
     STATS = "lua/stats.lua",
     WATCH = "lua/watch.lua",

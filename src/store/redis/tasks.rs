@@ -10,6 +10,7 @@ use crate::domain::id::TaskId;
 use crate::domain::state::TaskState;
 use crate::domain::task::NewTask;
 use crate::domain::task::Priority;
+use crate::domain::task::Spec;
 use crate::domain::time::Moment;
 use crate::domain::time::Timestamp;
 use crate::domain::time::as_us;
@@ -27,6 +28,8 @@ use crate::store::List;
 use crate::store::PAGE_MAX;
 use crate::store::Page;
 use crate::store::QueueStats;
+use crate::store::Restore;
+use crate::store::Restored;
 use crate::store::Result;
 use crate::store::Stats;
 use crate::store::Target;
@@ -36,6 +39,7 @@ use crate::store::Tasks;
 use super::RedisStore;
 use super::record::Lossy;
 use super::record::Row;
+use super::restore;
 use super::script;
 use super::verdict::moment;
 use super::verdict::optional_moment;
@@ -91,8 +95,11 @@ impl Tasks for RedisStore {
         let mut page = Page { next: (next != "0").then_some(next), ..Page::default() };
         for row in rows {
             let id = row.id.clone();
-            match row.read() {
-                Ok(task) => page.tasks.push(task),
+            match row.unseen().and_then(|unseen| Ok((row.read()?, unseen))) {
+                Ok((task, unseen)) => {
+                    page.tasks.push(task);
+                    page.unseen.push(unseen);
+                }
                 Err(_) => page.corrupt.extend(TaskId::parse(&id)),
             }
         }
@@ -151,6 +158,17 @@ impl Tasks for RedisStore {
         })
     }
 
+    async fn restore(&self, restore: &Restore) -> Result<Restored> {
+        let mut call = self.call(&script::RESTORE);
+        call.arg(restore.request.as_str());
+        for arrival in &restore.tasks {
+            restore::push(&mut call, arrival, &self.options);
+        }
+        let (now, words): (i64, Vec<String>) = self.run("restore", &script::RESTORE, call).await?;
+        let outcomes = words.iter().map(|word| restore::outcome(word)).collect::<Result<_>>()?;
+        Ok(Restored { now: Timestamp::from_us(now), outcomes })
+    }
+
     async fn set_queue(&self, queue: &QueueName, gate: Gate) -> Result<()> {
         let mut call = self.call(&script::GATE);
         call.arg(queue.as_str()).arg(match gate {
@@ -199,25 +217,33 @@ impl RedisStore {
 }
 
 fn push_task(call: &mut Cmd, task: &NewTask) {
-    let spec = &*task.spec;
+    call.arg(task.id.as_str());
+    push_places(call, &task.spec);
+    call.arg(moment(task.run_at))
+        .arg(optional_moment(task.expires))
+        .arg(optional_moment(task.paused))
+        .arg(spec_text(&task.spec));
+}
+
+/// Writes what scripts read of a spec: callback, priority, queue, group, unique key, kind.
+pub(super) fn push_places(call: &mut Cmd, spec: &Spec) {
     let priority = match spec.priority {
         Priority::Critical => "0",
         Priority::High => "1",
         Priority::Normal => "2",
         Priority::Low => "3",
     };
-    let json = serde_json::to_string(spec).expect("a checked spec can be written as JSON");
-    call.arg(task.id.as_str())
-        .arg(spec.callback.as_str())
+    call.arg(spec.callback.as_str())
         .arg(priority)
         .arg(spec.queue.as_str())
         .arg(spec.group_id.as_ref().map_or("", |group| group.as_str()))
         .arg(spec.unique_key.as_ref().map_or("", |key| key.as_str()))
-        .arg(if spec.schedule.is_recurring() { "r" } else { "o" })
-        .arg(moment(task.run_at))
-        .arg(optional_moment(task.expires))
-        .arg(optional_moment(task.paused))
-        .arg(json);
+        .arg(if spec.schedule.is_recurring() { "r" } else { "o" });
+}
+
+/// A spec as it is kept.
+pub(super) fn spec_text(spec: &Spec) -> String {
+    serde_json::to_string(spec).expect("a checked spec can be written as JSON")
 }
 
 fn outcome(word: &str) -> Result<AddOutcome> {
@@ -249,10 +275,10 @@ fn at_or_none(text: &str) -> Option<Timestamp> {
     text.parse().ok().map(Timestamp::from_us)
 }
 
-fn task_id(method: &str, text: &str) -> Result<TaskId> {
+pub(super) fn task_id(method: &str, text: &str) -> Result<TaskId> {
     TaskId::parse(text).map_err(|_| unreadable(method, text))
 }
 
-fn unreadable(method: &str, word: &str) -> Error {
+pub(super) fn unreadable(method: &str, word: &str) -> Error {
     Error::Unusable { problem: format!("the answer to {method} cannot be read at {word:?}") }
 }

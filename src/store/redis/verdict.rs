@@ -1,18 +1,16 @@
 //! Verdicts and moments as arguments of scripts.
 
-use std::time::Duration;
-
 use redis::Cmd;
 
 use crate::domain::json::Json;
 use crate::domain::state::Again;
-use crate::domain::state::TaskState;
 use crate::domain::state::Verdict;
 use crate::domain::task::RunError;
 use crate::domain::task::Spec;
 use crate::domain::time::Moment;
 use crate::domain::time::as_us;
 use crate::store::Options;
+use crate::store::entry::kept_for;
 
 /// Writes a verdict as eight arguments: kind, word, how long to keep or the moment, planned time,
 /// attempt, crashes, errors, result.
@@ -53,15 +51,6 @@ pub(super) fn json_text(json: Option<&Json>) -> &str {
     json.map_or("", Json::as_str)
 }
 
-fn kept_for(state: TaskState, spec: &Spec, options: &Options) -> Duration {
-    match state {
-        TaskState::Cancelled => options.keep_cancelled,
-        TaskState::Expired => options.keep_expired,
-        TaskState::Dead => options.keep_dead,
-        TaskState::Completed | TaskState::Scheduled | TaskState::Running => spec.retention,
-    }
-}
-
 fn word(why: Again) -> &'static str {
     match why {
         Again::Retry => "retry",
@@ -72,7 +61,8 @@ fn word(why: Again) -> &'static str {
     }
 }
 
-fn errors_text(errors: &[RunError]) -> String {
+/// Errors as they are kept; an empty text for none.
+pub(super) fn errors_text(errors: &[RunError]) -> String {
     if errors.is_empty() {
         return String::new();
     }

@@ -12,6 +12,7 @@ mod lanes;
 mod leader;
 mod query;
 mod reclaim;
+mod restore;
 mod running;
 mod suspects;
 mod upkeep;
