@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use taskshed::domain::arrival::Unseen;
 use taskshed::domain::id::QueueName;
 use taskshed::domain::id::TaskId;
 use taskshed::store::AckItem;
@@ -73,6 +74,7 @@ pub(crate) enum Reply {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Picture {
     pub(crate) tasks: BTreeMap<TaskId, TaskRecord>,
+    pub(crate) unseen: BTreeMap<TaskId, Unseen>,
     pub(crate) stats: Stats,
     pub(crate) cluster: Cluster,
 }
@@ -133,21 +135,24 @@ impl Call {
 impl Picture {
     pub(crate) async fn of(store: &dyn Store) -> Result<Self> {
         let mut list = List { filter: Filter::default(), limit: 1000, cursor: None };
-        let mut tasks = BTreeMap::new();
+        let (mut tasks, mut unseen) = (BTreeMap::new(), BTreeMap::new());
         loop {
             let page = store.list(&list).await?;
+            let ids = page.tasks.iter().map(|task| task.id.clone());
+            unseen.extend(ids.zip(page.unseen));
             tasks.extend(page.tasks.into_iter().map(|task| (task.id.clone(), task)));
             list.cursor = page.next;
             if list.cursor.is_none() {
                 break;
             }
         }
-        Ok(Self { tasks, stats: store.stats().await?, cluster: store.cluster().await? })
+        Ok(Self { tasks, unseen, stats: store.stats().await?, cluster: store.cluster().await? })
     }
 
     /// The same later, when nothing but time has passed.
     pub(crate) fn is_like(&self, other: &Self) -> bool {
         self.tasks == other.tasks
+            && self.unseen == other.unseen
             && self.stats.queues == other.stats.queues
             && self.cluster.nodes == other.cluster.nodes
     }

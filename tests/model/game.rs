@@ -18,6 +18,7 @@ use crate::call::Reply;
 use crate::history::Event;
 use crate::history::History;
 use crate::history::Judgement;
+use crate::moving;
 use crate::player::Player;
 use crate::step::Act;
 use crate::step::Step;
@@ -31,7 +32,26 @@ pub(crate) enum Stores {
     MemoryAndRedis(String),
 }
 
+impl Stores {
+    /// Empty ones that share a clock; the first is the model of the others.
+    fn fresh(&self, clock: &ManualClock) -> Vec<Arc<dyn Store>> {
+        let shared: Arc<dyn Clock> = Arc::new(clock.clone());
+        let memory: Arc<dyn Store> = Arc::new(MemoryStore::new(Arc::clone(&shared), options()));
+        match self {
+            Self::Memory => vec![memory],
+            #[cfg(feature = "redis")]
+            Self::MemoryAndRedis(url) => {
+                use taskshed::store::redis::RedisStore;
+
+                let redis = RedisStore::open(url, options()).unwrap();
+                vec![memory, Arc::new(redis.with_clock(shared))]
+            }
+        }
+    }
+}
+
 struct Game {
+    kinds: Stores,
     clock: ManualClock,
     stores: Vec<Arc<dyn Store>>,
     player: Player,
@@ -49,28 +69,30 @@ pub(crate) async fn play(steps: &[Step], stores: &Stores) -> Judgement {
 }
 
 impl Game {
-    async fn new(stores: &Stores) -> Result<Self, String> {
+    async fn new(kinds: &Stores) -> Result<Self, String> {
         let clock = ManualClock::at(Timestamp::from_us(1_800_000_000_000_000));
-        let shared: Arc<dyn Clock> = Arc::new(clock.clone());
-        let memory: Arc<dyn Store> = Arc::new(MemoryStore::new(shared, options()));
-        let mut playing = vec![memory];
-        match stores {
-            Stores::Memory => {}
-            #[cfg(feature = "redis")]
-            Stores::MemoryAndRedis(url) => {
-                use taskshed::store::redis::RedisStore;
-
-                let redis = RedisStore::open(url, options()).unwrap();
-                playing.push(Arc::new(redis.with_clock(Arc::new(clock.clone()))));
-            }
-        }
-        let picture = Picture::of(&*playing[0]).await.map_err(|error| error.to_string())?;
+        let stores = kinds.fresh(&clock);
+        let picture = picture(&*stores[0]).await?;
         let (player, history) = (Player::default(), History::default());
-        Ok(Self { clock, stores: playing, player, history, picture })
+        Ok(Self { kinds: kinds.clone(), clock, stores, player, history, picture })
+    }
+
+    /// The game goes on in fresh stores, each with the tasks of another one.
+    async fn move_on(&mut self) -> Judgement {
+        let fresh = self.kinds.fresh(&self.clock);
+        for (at, to) in fresh.iter().enumerate() {
+            let from = &self.stores[(at + 1) % self.stores.len()];
+            moving::move_all(&**from, &**to).await?;
+        }
+        self.stores = fresh;
+        self.history.move_on();
+        self.picture = self.show().await?;
+        Ok(())
     }
 
     async fn play(&mut self, step: &Step) -> Judgement {
         match step.act {
+            Act::Move => return self.move_on().await,
             Act::Pass(ms) => self.clock.advance(Duration::from_millis(ms)),
             Act::Back(ms) => {
                 let earlier = self.clock.wall().minus(Duration::from_millis(ms));

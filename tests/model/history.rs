@@ -125,6 +125,18 @@ impl History {
         shown::judge(event, self)
     }
 
+    /// What was running is lost to the stores in which the tasks are now, and nobody leads there.
+    pub(crate) fn move_on(&mut self) {
+        for life in self.lives.values_mut() {
+            life.request = None;
+            life.number += u64::from(std::mem::take(&mut life.was_rescheduled));
+        }
+        self.held.clear();
+        self.ghosts.clear();
+        self.lease_ends.clear();
+        (self.term, self.leads) = (Term::default(), None);
+    }
+
     fn added(&mut self, event: &Event<'_>, add: &Add, added: &Added) -> Judgement {
         for (task, outcome) in add.tasks.iter().zip(&added.outcomes) {
             if !matches!(outcome, AddOutcome::Created | AddOutcome::Replaced) {

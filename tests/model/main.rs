@@ -11,6 +11,7 @@ mod call;
 mod dice;
 mod game;
 mod history;
+mod moving;
 mod player;
 #[cfg(feature = "redis")]
 #[path = "../support/redis_server.rs"]

@@ -75,7 +75,7 @@ impl Player {
     pub(crate) fn call(&mut self, act: &Act, now: Timestamp) -> Option<Call> {
         self.count += 1;
         Some(match act {
-            Act::Pass(_) | Act::Back(_) => return None,
+            Act::Pass(_) | Act::Back(_) | Act::Move => return None,
             Act::Late(back) => last(&self.calls, *back)?.clone(),
             Act::Add { tasks, keep } => Call::Add(Add {
                 request: RequestId::parse(&format!("r{}", self.count)).unwrap(),

@@ -45,6 +45,8 @@ pub(crate) enum Act {
     /// It reclaims what it saw.
     Reclaim(usize),
     Maintain(usize),
+    /// All tasks are copied to fresh stores, in which it goes on.
+    Move,
     Watch {
         id: usize,
         ms: u64,
@@ -157,7 +159,8 @@ fn act(dice: &mut Dice) -> Act {
         13..=27 => add(dice),
         28..=30 => Act::Late(dice.below(20)),
         31..=48 => Act::Claim(wish(dice)),
-        49..=54 => keep(dice),
+        49..=53 => keep(dice),
+        54 => Act::Move,
         55..=69 => {
             let count = 1 + dice.below(3);
             Act::Ack((0..count).map(|_| (dice.below(8), end(dice))).collect())
