@@ -39,7 +39,7 @@ pub(super) fn run(settings: &Settings, asked: Option<Format>) -> std::result::Re
 
 async fn look(store: &dyn Store, lease: Duration) -> Result<Vec<Finding>> {
     let mut findings = vec![clocks(store).await?];
-    findings.extend(store.check().await?);
+    findings.extend(store.check(lease).await?);
     match store.prepare().await {
         Ok(()) => {}
         Err(error) if error.is_transient() => return Err(error),

@@ -133,7 +133,7 @@ impl Keeper {
             Ok(kept) => kept,
             Err(error) => {
                 self.outage.note(&error);
-                return due_at.min(arrived + renew_every(self.core.config.lease) / 2);
+                return due_at.min(arrived + self.soon());
             }
         };
 
@@ -142,7 +142,9 @@ impl Keeper {
         self.core.heard(arrived);
         // Before trust is prolonged, or a run that waits for it starts under a lost lease (T9).
         let lost_count = self.core.claims.lose(&kept.lost);
-        self.core.claims.trust(&round.claims, round.sent + trusted_for(self.core.config.lease));
+        let mut claims = round.claims;
+        claims.retain(|claim| !kept.unanswered.contains(claim));
+        self.core.claims.trust(&claims, round.sent + trusted_for(self.core.config.lease));
         if lost_count > 0 {
             warn!(count = lost_count, "leases are lost; their runs are stopped");
         }
@@ -154,7 +156,12 @@ impl Keeper {
             info!(node = %self.core.config.name, "the node joined the cluster");
             self.core.events.tell(Event::Joined { node: self.core.config.name.clone() });
         }
-        due_at
+        if kept.unanswered.is_empty() { due_at } else { due_at.min(arrived + self.soon()) }
+    }
+
+    /// When to try again after a call that did not go well.
+    fn soon(&self) -> Duration {
+        renew_every(self.core.config.lease) / 2
     }
 
     /// Stops exclusive runs whose claims are not trusted any more. Answers when to look next.

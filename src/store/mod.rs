@@ -252,7 +252,8 @@ pub trait Queue: Send + Sync {
     /// Beats for a process and prolongs leases, in one step.
     ///
     /// A lease that has expired but was not reclaimed is prolonged, too. The reply names the claims
-    /// that are lost, and the running tasks that are to stop.
+    /// that are lost, and the running tasks that are to stop. A store in parts that reaches only some
+    /// of them prolongs what it can and names the other claims, too.
     ///
     /// Cost: one round trip; grows with the number of claims, not of tasks.
     ///
@@ -419,12 +420,13 @@ pub trait Store: Tasks + Queue + Leadership + Debug + 'static {
     /// [`Error::Unavailable`].
     async fn now(&self) -> Result<Timestamp>;
 
-    /// Looks the store over for what would cost tasks or time, for `doctor`.
+    /// Looks the store over for what would cost tasks or time, for `doctor`. How long it would be
+    /// away, should it fail over, is compared with the length of a `lease`.
     ///
     /// Cost: some round trips.
     ///
     /// # Errors
     ///
     /// [`Error::Unavailable`].
-    async fn check(&self) -> Result<Vec<Finding>>;
+    async fn check(&self, lease: Duration) -> Result<Vec<Finding>>;
 }

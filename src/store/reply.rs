@@ -167,6 +167,9 @@ pub struct Kept {
     pub now: Timestamp,
     /// Claims that are gone.
     pub lost: Vec<ClaimId>,
+    /// Claims that may have been prolonged or not, because the part of the store that keeps them
+    /// gave no answer. Ask again.
+    pub unanswered: Vec<ClaimId>,
     /// Runs under the kept claims that are to stop.
     pub stop: Vec<Stop>,
     /// Who leads, if anybody does.

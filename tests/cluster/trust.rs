@@ -36,12 +36,15 @@ enum Away {
     Cut,
     /// Calls hang.
     Frozen,
+    /// The part of it that keeps the leases does not answer.
+    Part,
 }
 
 fn set_away(shed: &Shed, away: Away, is_away: bool) {
     match away {
         Away::Cut => shed.store.cut(is_away),
         Away::Frozen => shed.store.freeze(is_away),
+        Away::Part => shed.store.part(is_away),
     }
 }
 
@@ -49,7 +52,7 @@ fn set_away(shed: &Shed, away: Away, is_away: bool) {
 /// at the latest; by then a run of an exclusive task has ended, even if it does not listen.
 #[tokio::test]
 async fn an_exclusive_run_has_ended_before_its_lease_does() {
-    for away in [Away::Cut, Away::Frozen] {
+    for away in [Away::Cut, Away::Frozen, Away::Part] {
         let mut shed = Shed::new();
         let dropped = Arc::new(Mutex::new(None));
         let note = Arc::clone(&dropped);

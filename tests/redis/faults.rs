@@ -100,7 +100,7 @@ async fn a_full_server_refuses_tasks_and_finishes_those_it_has() {
     ];
     assert_eq!(shed.store.ack(&items).await.unwrap(), [Acked::Done, Acked::Done]);
 
-    let findings = shed.store.check().await.unwrap();
+    let findings = shed.store.check(10 * SECOND).await.unwrap();
     let memory = findings.iter().find(|finding| finding.topic == "memory").unwrap();
     assert_eq!(memory.severity, Severity::Serious);
 }
@@ -205,7 +205,7 @@ async fn a_damaged_record_is_set_aside_and_kept() {
     assert_eq!(kept, cut);
     let mandate = shed.lead().await;
     assert_eq!(shed.maintain(&mandate).await.repaired, 0);
-    let findings = shed.store.check().await.unwrap();
+    let findings = shed.store.check(10 * SECOND).await.unwrap();
     let records = findings.iter().find(|finding| finding.topic == "records").unwrap();
     assert!(records.severity == Severity::Serious && records.found.contains("spec"));
 

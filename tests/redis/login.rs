@@ -15,6 +15,7 @@ use taskshed::store::open;
 use taskshed::store::redis::RedisStore;
 
 use super::RedisServer;
+use super::shed::SECOND;
 use super::shed::Shed;
 use super::shed::planned;
 use super::shed::task;
@@ -52,7 +53,7 @@ async fn a_user_without_admin_rights_is_enough() {
     shed.add(vec![planned(task("a"))]).await.unwrap();
     let claimed = shed.claim(1).await.unwrap();
     assert_eq!(shed.finish(&claimed, Outcome::Completed(None)).await.unwrap(), [Acked::Done]);
-    let findings = shed.store.check().await.unwrap();
+    let findings = shed.store.check(10 * SECOND).await.unwrap();
     let server = findings.iter().find(|finding| finding.topic == "server").unwrap();
     assert_eq!(server.severity, Severity::Advice);
 }

@@ -8,6 +8,7 @@ use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
@@ -43,6 +44,7 @@ struct Faults {
     is_frozen: watch::Sender<bool>,
     hanging: watch::Sender<HashSet<&'static str>>,
     is_mute: AtomicBool,
+    is_parted: AtomicBool,
 }
 
 impl Faulty {
@@ -55,6 +57,7 @@ impl Faulty {
             is_frozen: watch::Sender::new(false),
             hanging: watch::Sender::default(),
             is_mute: AtomicBool::new(false),
+            is_parted: AtomicBool::new(false),
         };
         Self { inner, faults: Arc::new(faults) }
     }
@@ -93,6 +96,11 @@ impl Faulty {
     /// From now on the store gives no hints.
     pub(crate) fn mute(&self) {
         self.faults.is_mute.store(true, Relaxed);
+    }
+
+    /// From now on the part of the store that keeps the leases does not answer, or does again.
+    pub(crate) fn part(&self, is_parted: bool) {
+        self.faults.is_parted.store(is_parted, Relaxed);
     }
 
     /// How often `method` was called.
@@ -181,7 +189,12 @@ impl Queue for Faulty {
     }
 
     async fn keep(&self, keep: &Keep) -> Result<Kept> {
-        self.through("keep", self.inner.keep(keep)).await
+        if !self.faults.is_parted.load(Relaxed) {
+            return self.through("keep", self.inner.keep(keep)).await;
+        }
+        let beat = Keep { claims: Vec::new(), ..keep.clone() };
+        let kept = self.through("keep", self.inner.keep(&beat)).await?;
+        Ok(Kept { unanswered: keep.claims.clone(), ..kept })
     }
 
     async fn ack(&self, items: &[AckItem]) -> Result<Vec<Acked>> {
@@ -245,8 +258,8 @@ impl Store for Faulty {
         self.through("now", self.inner.now()).await
     }
 
-    async fn check(&self) -> Result<Vec<Finding>> {
-        self.through("check", self.inner.check()).await
+    async fn check(&self, lease: Duration) -> Result<Vec<Finding>> {
+        self.through("check", self.inner.check(lease)).await
     }
 }
 

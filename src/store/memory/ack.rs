@@ -34,7 +34,8 @@ impl State {
             self.beat(beat, now);
         }
 
-        let mut kept = Kept { now, lost: Vec::new(), stop: Vec::new(), leader: None };
+        let mut kept =
+            Kept { now, lost: Vec::new(), unanswered: Vec::new(), stop: Vec::new(), leader: None };
         for claim in &keep.claims {
             match self.leases.get_mut(claim) {
                 Some(held) => {

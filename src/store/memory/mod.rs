@@ -24,6 +24,7 @@ mod state;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -197,7 +198,7 @@ impl Store for MemoryStore {
         Ok(self.clock.wall())
     }
 
-    async fn check(&self) -> Result<Vec<Finding>> {
+    async fn check(&self, _lease: Duration) -> Result<Vec<Finding>> {
         Ok(vec![Finding {
             severity: Severity::Advice,
             topic: "durability",

@@ -26,6 +26,7 @@ mod verdict;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use redis::Cmd;
@@ -171,7 +172,7 @@ impl Store for RedisStore {
         Ok(Timestamp::from_us(seconds * 1_000_000 + micros))
     }
 
-    async fn check(&self) -> Result<Vec<Finding>> {
+    async fn check(&self, _lease: Duration) -> Result<Vec<Finding>> {
         check::check(&self.link, &self.key("corrupt")).await
     }
 }

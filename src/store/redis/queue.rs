@@ -95,6 +95,7 @@ impl Queue for RedisStore {
         Ok(Kept {
             now: Timestamp::from_us(now),
             stop: stop.collect(),
+            unanswered: Vec::new(),
             lost: lost.iter().filter_map(|claim| ClaimId::parse(claim).ok()).collect(),
             leader: leader_of(&leader),
         })

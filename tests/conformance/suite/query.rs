@@ -266,7 +266,9 @@ async fn the_same_store_apart_holds_the_same_tasks() {
     assert!(apart.fetch(&fetch).await.unwrap()[0].is_some());
     assert_eq!(apart.now().await.unwrap(), start());
     assert_eq!(apart.name(), shed.store.name());
-    assert!(apart.check().await.unwrap().iter().all(|finding| !finding.found.is_empty()));
+    assert!(
+        apart.check(10 * SECOND).await.unwrap().iter().all(|finding| !finding.found.is_empty())
+    );
 }
 
 /// Guards T1: what is there is there when the store is made ready again.
