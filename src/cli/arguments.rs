@@ -17,6 +17,7 @@ use super::changes::Reschedule;
 use super::cluster::LeaderCommand;
 use super::completions::Completions;
 use super::configuration::Config;
+use super::copy::Copy;
 use super::demo::Demo;
 use super::output::Format;
 use super::queues::Queue;
@@ -88,6 +89,10 @@ pub(super) enum Command {
     Leader(LeaderCommand),
     /// Check whether a store is fit for tasks
     Doctor(StoreFlags),
+    /// Bring the schema of a store up to date; nodes may run meanwhile
+    Migrate(PlaceFlags),
+    /// Copy all tasks of a store into another one
+    Copy(Copy),
     /// Show the settings that are in force
     Config(Config),
     /// Print completions for a shell
@@ -96,7 +101,7 @@ pub(super) enum Command {
 
 /// Where tasks live.
 #[derive(Clone, Debug, Default, Args)]
-pub(super) struct StoreFlags {
+pub(super) struct PlaceFlags {
     /// Where tasks live: `redis://HOST:PORT/DB`, `rediss://…`, `memory:` [env: TASKSHED_STORE]
     #[arg(long, value_name = "URL")]
     store: Option<String>,
@@ -104,6 +109,13 @@ pub(super) struct StoreFlags {
     /// Keeps several clusters apart in one store [env: TASKSHED_NAMESPACE]
     #[arg(long, value_name = "NAME")]
     namespace: Option<String>,
+}
+
+/// Where tasks live, and how well.
+#[derive(Clone, Debug, Default, Args)]
+pub(super) struct StoreFlags {
+    #[command(flatten)]
+    place: PlaceFlags,
 
     /// What a write must have reached to count: `memory`, `fsync`, `replicated:N` [env:
     /// TASKSHED_DURABILITY] [default: memory]
@@ -166,6 +178,8 @@ impl Arguments {
         match &self.command {
             Command::Node(node) => node.set(&mut flags),
             Command::Doctor(store) => store.set(&mut flags),
+            Command::Migrate(place) => place.set(&mut flags),
+            Command::Copy(copy) => copy.set(&mut flags),
             Command::Config(config) => config.node().set(&mut flags),
             _ => {}
         }
@@ -173,10 +187,16 @@ impl Arguments {
     }
 }
 
-impl StoreFlags {
+impl PlaceFlags {
     fn set(&self, flags: &mut Flags) {
         flags.set("store", self.store.clone());
         flags.set("namespace", self.namespace.clone());
+    }
+}
+
+impl StoreFlags {
+    fn set(&self, flags: &mut Flags) {
+        self.place.set(flags);
         flags.set("durability", self.durability.clone());
         flags.set("node.lease", self.lease.clone());
     }

@@ -17,10 +17,12 @@ mod client;
 mod cluster;
 mod completions;
 mod configuration;
+mod copy;
 mod demo;
 mod doctor;
 mod failure;
 mod logging;
+mod migrate;
 mod node;
 mod output;
 mod queues;
@@ -83,6 +85,8 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         Command::Node(_) => node::run(&settings),
         Command::Demo(demo) => demo.run(),
         Command::Doctor(_) => doctor::run(&settings, arguments.output),
+        Command::Migrate(_) => migrate::run(&settings),
+        Command::Copy(copy) => copy.run(&settings, arguments.output),
         asked => ask(asked, arguments, &settings),
     }
 }
@@ -110,6 +114,8 @@ fn ask(command: &Command, arguments: &Arguments, settings: &Settings) -> Result<
             Command::Node(_)
             | Command::Demo(_)
             | Command::Doctor(_)
+            | Command::Migrate(_)
+            | Command::Copy(_)
             | Command::Config(_)
             | Command::Completions(_) => Ok(()),
         }

@@ -65,7 +65,8 @@ pub(super) fn indexed(index: usize, faults: Vec<Fault>) -> impl Iterator<Item = 
     faults.into_iter().map(move |fault| IndexedFault { index: Some(index), fault })
 }
 
-fn bytes(spec: &Spec) -> usize {
+/// Bytes of what users wrote into a task, its id left out.
+pub(super) fn bytes(spec: &Spec) -> usize {
     let labels: usize = spec.metadata.iter().map(|(key, value)| key.len() + value.len()).sum();
     let group = spec.group_id.as_ref().map_or(0, |group| group.as_str().len());
     let unique = spec.unique_key.as_ref().map_or(0, |key| key.as_str().len());

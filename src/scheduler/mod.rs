@@ -17,6 +17,7 @@
 
 mod batch;
 mod changes;
+mod copy;
 mod error;
 mod ids;
 mod selection;
@@ -54,6 +55,8 @@ use crate::store::Resign;
 use crate::store::Stats;
 use crate::store::Store;
 
+pub use copy::Copied;
+pub use copy::CopyError;
 pub use error::Error;
 pub use error::IndexedFault;
 pub use error::Result;

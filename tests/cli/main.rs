@@ -14,5 +14,6 @@ mod exec;
 mod exits;
 mod fields;
 mod looks;
+mod moving;
 mod reference;
 mod settings;

@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::program::Place;
 
 /// Commands in the order of the page.
-const COMMANDS: [&str; 22] = [
+const COMMANDS: [&str; 24] = [
     "node",
     "demo",
     "add",
@@ -27,6 +27,8 @@ const COMMANDS: [&str; 22] = [
     "leader",
     "leader resign",
     "doctor",
+    "migrate",
+    "copy",
     "config",
     "config show",
     "completions",

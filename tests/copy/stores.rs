@@ -1,0 +1,56 @@
+//! The stores that must be alike.
+
+use std::sync::Arc;
+use std::sync::LazyLock;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+
+use taskshed::clock::ManualClock;
+use taskshed::store::Options;
+use taskshed::store::Store;
+use taskshed::store::connect::in_memory;
+
+/// All kinds, the model of the others first.
+pub(crate) const KINDS: &[Kind] = &[
+    Kind::Memory,
+    #[cfg(feature = "redis")]
+    Kind::Redis,
+];
+
+/// A kind of store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Memory,
+    #[cfg(feature = "redis")]
+    Redis,
+}
+
+impl Kind {
+    /// An empty store in a namespace of its own that goes by `clock`.
+    pub(crate) async fn fresh(self, clock: &ManualClock) -> Arc<dyn Store> {
+        let shared = Arc::new(clock.clone());
+        let store: Arc<dyn Store> = match self {
+            Self::Memory => in_memory(shared, options()),
+            #[cfg(feature = "redis")]
+            Self::Redis => {
+                use taskshed::store::redis::RedisStore;
+
+                let store = RedisStore::open(&REDIS.url(), options()).unwrap();
+                Arc::new(store.with_clock(shared))
+            }
+        };
+        store.prepare().await.unwrap();
+        store
+    }
+}
+
+#[cfg(feature = "redis")]
+static REDIS: LazyLock<crate::redis_server::RedisServer> =
+    LazyLock::new(|| crate::redis_server::RedisServer::start(&[]));
+
+fn options() -> Options {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+
+    let namespace = format!("n{}", COUNT.fetch_add(1, Ordering::Relaxed));
+    Options { namespace: namespace.parse().unwrap(), ..Options::default() }
+}
