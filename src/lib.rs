@@ -57,7 +57,7 @@
 //!
 //! # Features
 //!
-//! `redis` (the Redis store), `server` (the HTTP API), `cli` (the program `taskshed`); all are on
+//! `redis` and `sqlite` (stores), `server` (the HTTP API), `cli` (the program `taskshed`); all are on
 //! unless `default-features = false`. The memory store is always there.
 
 #[cfg(feature = "cli")]

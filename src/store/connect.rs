@@ -29,13 +29,15 @@ pub fn open(url: &str, options: Options) -> Result<Arc<dyn Store>> {
             }
             Ok(Arc::new(super::memory::MemoryStore::new(Arc::new(SystemClock), options)))
         }
+        #[cfg(feature = "sqlite")]
+        "sqlite" => Ok(Arc::new(super::sqlite::SqliteStore::open(url, options)?)),
         #[cfg(feature = "redis")]
         "redis" | "rediss" | "redis+unix" | "valkey" | "valkeys" => {
             Ok(Arc::new(super::redis::RedisStore::open(url, options)?))
         }
         _ => Err(Error::Unusable {
             problem: format!(
-                "no store has the scheme {scheme:?}; use memory:, redis://HOST:PORT/DB or rediss://"
+                "no store has the scheme {scheme:?}; use sqlite:PATH, redis://HOST:PORT/DB, rediss:// or memory:"
             ),
         }),
     }

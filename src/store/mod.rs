@@ -27,6 +27,10 @@ pub mod memory;
 pub mod redis;
 mod reply;
 mod request;
+#[cfg(feature = "sqlite")]
+mod sql;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
 
 use std::fmt::Debug;
 use std::sync::Arc;

@@ -68,11 +68,18 @@ pub(crate) fn options() -> Options {
 pub(crate) struct Shed {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: ManualClock,
+    /// Where its file is, if it has one.
+    _folder: Option<tempfile::TempDir>,
 }
 
 impl Shed {
     pub(crate) fn of(store: Arc<dyn Store>, clock: ManualClock) -> Self {
-        Self { store, clock }
+        Self { store, clock, _folder: None }
+    }
+
+    /// Keeps a folder as long as the store.
+    pub(crate) fn in_folder(self, folder: tempfile::TempDir) -> Self {
+        Self { _folder: Some(folder), ..self }
     }
 
     pub(crate) async fn now(&self) -> Timestamp {

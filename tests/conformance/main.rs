@@ -15,3 +15,5 @@ mod redis;
 #[expect(dead_code, reason = "other tests kill and restart their server")]
 mod redis_server;
 mod requests;
+#[cfg(feature = "sqlite")]
+mod sqlite;

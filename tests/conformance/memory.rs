@@ -9,6 +9,8 @@ use crate::fixture::Shed;
 use crate::fixture::options;
 use crate::fixture::start;
 
+#[path = "suite/hints.rs"]
+mod hints;
 #[path = "suite/mod.rs"]
 mod suite;
 

@@ -12,6 +12,8 @@ use crate::fixture::options;
 use crate::fixture::start;
 use crate::redis_server::RedisServer;
 
+#[path = "suite/hints.rs"]
+mod hints;
 #[path = "suite/mod.rs"]
 mod suite;
 

@@ -30,11 +30,14 @@ pub(crate) enum Stores {
     /// The URL is that of the server.
     #[cfg(feature = "redis")]
     MemoryAndRedis(String),
+    /// The URL is that of the file.
+    #[cfg(feature = "sqlite")]
+    MemoryAndSqlite(String),
 }
 
 impl Stores {
     /// Empty ones that share a clock; the first is the model of the others.
-    fn fresh(&self, clock: &ManualClock) -> Vec<Arc<dyn Store>> {
+    async fn fresh(&self, clock: &ManualClock) -> Vec<Arc<dyn Store>> {
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
         let memory: Arc<dyn Store> = Arc::new(MemoryStore::new(Arc::clone(&shared), options()));
         match self {
@@ -45,6 +48,14 @@ impl Stores {
 
                 let redis = RedisStore::open(url, options()).unwrap();
                 vec![memory, Arc::new(redis.with_clock(shared))]
+            }
+            #[cfg(feature = "sqlite")]
+            Self::MemoryAndSqlite(url) => {
+                use taskshed::store::sqlite::SqliteStore;
+
+                let sqlite = SqliteStore::open(url, options()).unwrap().with_clock(shared);
+                sqlite.prepare().await.unwrap();
+                vec![memory, Arc::new(sqlite)]
             }
         }
     }
@@ -71,7 +82,7 @@ pub(crate) async fn play(steps: &[Step], stores: &Stores) -> Judgement {
 impl Game {
     async fn new(kinds: &Stores) -> Result<Self, String> {
         let clock = ManualClock::at(Timestamp::from_us(1_800_000_000_000_000));
-        let stores = kinds.fresh(&clock);
+        let stores = kinds.fresh(&clock).await;
         let picture = picture(&*stores[0]).await?;
         let (player, history) = (Player::default(), History::default());
         Ok(Self { kinds: kinds.clone(), clock, stores, player, history, picture })
@@ -79,7 +90,7 @@ impl Game {
 
     /// The game goes on in fresh stores, each with the tasks of another one.
     async fn move_on(&mut self) -> Judgement {
-        let fresh = self.kinds.fresh(&self.clock);
+        let fresh = self.kinds.fresh(&self.clock).await;
         for (at, to) in fresh.iter().enumerate() {
             let from = &self.stores[(at + 1) % self.stores.len()];
             moving::move_all(&**from, &**to).await?;

@@ -39,3 +39,12 @@ async fn redis_answers_as_memory_does_whatever_happens() {
     let server = redis_server::RedisServer::start(&[]);
     seeds::play(40, LENGTH, Stores::MemoryAndRedis(server.url())).await;
 }
+
+/// The first keeps the promises; the second does the same.
+#[cfg(feature = "sqlite")]
+#[tokio::test]
+async fn sqlite_answers_as_memory_does_whatever_happens() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("taskshed.db").display());
+    seeds::play(40, LENGTH, Stores::MemoryAndSqlite(url)).await;
+}

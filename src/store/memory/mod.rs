@@ -203,7 +203,7 @@ impl Store for MemoryStore {
             severity: Severity::Advice,
             topic: "durability",
             found: "tasks live in this process and end with it".into(),
-            advice: "use redis://HOST:PORT/DB for tasks that must survive".into(),
+            advice: "use sqlite:PATH or redis://HOST:PORT/DB for tasks that must survive".into(),
         }])
     }
 }

@@ -1,4 +1,4 @@
-//! What every store must do, by topic.
+//! What every store must do, by topic. Hints stand apart: not every store can give them.
 
 use super::shed;
 
@@ -6,7 +6,6 @@ mod ack;
 mod add;
 mod change;
 mod claim;
-mod hints;
 mod keep;
 mod lanes;
 mod leader;

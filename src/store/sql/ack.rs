@@ -1,0 +1,182 @@
+//! Runs are handed back.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use crate::domain::id::ClaimId;
+use crate::domain::id::TaskId;
+use crate::domain::lease::Fence;
+use crate::domain::state::Verdict;
+use crate::store::AckItem;
+use crate::store::Acked;
+use crate::store::entry::Entry;
+
+use super::Answer;
+use super::Arg;
+use super::Statement;
+use super::Step;
+use super::Tx;
+use super::entries;
+use super::entries::Brought;
+use super::entries::Changes;
+use super::entries::Ghost;
+use super::entries::TASK_BY_ID;
+use super::entries::TASK_RUN;
+use super::row::Reader;
+use super::row::unreadable;
+
+static LEASE_EMPTY: Statement = Statement::new(include_str!("statements/lease_empty.sql"));
+static LEASE_DELETE: Statement = Statement::new(include_str!("statements/lease_delete.sql"));
+static ENDED_CLAIM_INSERT: Statement =
+    Statement::new(include_str!("statements/ended_claim_insert.sql"));
+
+/// Hands outcomes back.
+#[derive(Clone, Debug)]
+pub(in crate::store) struct Ack(pub(in crate::store) Vec<AckItem>);
+
+/// The outcome of a run under a claim.
+#[derive(Clone, Copy)]
+pub(super) struct HandedBack<'a> {
+    pub(super) claim: &'a ClaimId,
+    pub(super) task: &'a TaskId,
+    pub(super) fence: Fence,
+    pub(super) verdict: &'a Verdict,
+}
+
+impl Step for Ack {
+    type Reply = Vec<Acked>;
+
+    const METHOD: &'static str = "ack";
+
+    async fn take<T: Tx>(&self, tx: &mut T) -> Answer<Vec<Acked>> {
+        let Self(items) = self;
+        let runs: Vec<Brought<'_>> = items
+            .iter()
+            .map(|AckItem { claim, task, fence, spec, .. }| Brought {
+                task,
+                claim,
+                fence: *fence,
+                spec,
+            })
+            .collect();
+        let known = entries::by_run(tx, &TASK_RUN, &runs).await?;
+        let mut returns = Returns::new(known);
+        let handed: Vec<HandedBack<'_>> = items
+            .iter()
+            .map(|AckItem { claim, task, fence, verdict, .. }| HandedBack {
+                claim,
+                task,
+                fence: *fence,
+                verdict,
+            })
+            .collect();
+        returns.know_ghosts(tx, &handed).await?;
+        let mut acked = Vec::with_capacity(items.len());
+        for handed in &handed {
+            let is_accepted = returns.take(handed, tx);
+            acked.push(if is_accepted { Acked::Done } else { Acked::Stale });
+        }
+        returns.write(tx).await?;
+        close_empty(tx, items.iter().map(|item| &item.claim)).await?;
+        Ok(acked)
+    }
+}
+
+/// Runs while they are taken back.
+pub(super) struct Returns {
+    known: BTreeMap<TaskId, Entry>,
+    ghosts: BTreeMap<TaskId, Ghost>,
+    changes: Changes,
+    /// Superseded runs that let go.
+    gone: BTreeSet<TaskId>,
+}
+
+impl Returns {
+    pub(super) fn new(known: BTreeMap<TaskId, Entry>) -> Self {
+        let (ghosts, changes, gone) = (BTreeMap::new(), Changes::default(), BTreeSet::new());
+        Self { known, ghosts, changes, gone }
+    }
+
+    /// Looks for superseded runs among what no task is known to run for.
+    pub(super) async fn know_ghosts<T: Tx>(
+        &mut self,
+        tx: &mut T,
+        handed: &[HandedBack<'_>],
+    ) -> Answer<()> {
+        let strange = handed.iter().filter(|handed| !self.holds(handed)).map(|handed| handed.task);
+        let strange: BTreeSet<&TaskId> = strange.collect();
+        self.ghosts = entries::ghosts(tx, strange).await?;
+        Ok(())
+    }
+
+    fn holds(&self, handed: &HandedBack<'_>) -> bool {
+        self.known.get(handed.task).is_some_and(|entry| {
+            entry.claim.as_ref() == Some(handed.claim) && entry.fence == Some(handed.fence)
+        })
+    }
+
+    /// Applies a verdict if the claim holds the task with that fence (T5). Whoever is accepted
+    /// leaves the claim in the same step, so no second outcome is (T6).
+    pub(super) fn take<T: Tx>(&mut self, handed: &HandedBack<'_>, tx: &T) -> bool {
+        let HandedBack { claim, task, fence, verdict } = *handed;
+        if !self.holds(handed) {
+            let is_own = |ghost: &Ghost| ghost.claim == *claim && ghost.fence == fence;
+            if self.ghosts.get(task).is_some_and(is_own) {
+                self.gone.insert(task.clone());
+            }
+            return false;
+        }
+        if let Some(entry) = self.known.remove(task) {
+            self.changes.take(&entry);
+            if entry.asked.cancel {
+                self.changes.let_go(task);
+            }
+            if let Some(entry) = entry.apply(verdict, tx.now(), tx.options()) {
+                self.changes.put(entry, false);
+            }
+        }
+        true
+    }
+
+    /// A superseded run lets go without a verdict.
+    pub(super) fn let_go(&mut self, id: TaskId) {
+        self.gone.insert(id);
+    }
+
+    /// Writes what was taken; successors of runs that let go become claimable (T3).
+    pub(super) async fn write<T: Tx>(mut self, tx: &mut T) -> Answer<()> {
+        if !self.gone.is_empty() {
+            let gone = self.gone.iter().collect();
+            for entry in entries::by_id(tx, &TASK_BY_ID, &gone).await?.into_values() {
+                self.changes.take(&entry);
+                self.changes.put(entry, false);
+            }
+            for id in &self.gone {
+                self.changes.let_go(id);
+            }
+        }
+        self.changes.write(tx).await
+    }
+}
+
+/// Ends those of the leases that hold nothing any more.
+pub(super) async fn close_empty<'a, T: Tx>(
+    tx: &mut T,
+    claims: impl IntoIterator<Item = &'a ClaimId>,
+) -> Answer<()> {
+    let claims: BTreeSet<&str> = claims.into_iter().map(ClaimId::as_str).collect();
+    if claims.is_empty() {
+        return Ok(());
+    }
+    let rows = tx.rows(&LEASE_EMPTY, vec![tx.ns().into(), Arg::texts(claims)]).await?;
+    let empty: Result<Vec<String>, String> =
+        rows.into_iter().map(|row| Reader::new(row).text()).collect();
+    let empty = empty.map_err(unreadable)?;
+    if empty.is_empty() {
+        return Ok(());
+    }
+    tx.run(&LEASE_DELETE, vec![tx.ns().into(), Arg::texts(&empty)]).await?;
+    let (ns, now) = (tx.ns(), tx.now());
+    let ended = empty.into_iter().map(|claim| vec![ns.into(), claim.into(), now.into()]);
+    tx.insert(&ENDED_CLAIM_INSERT, ended.collect()).await
+}

@@ -1,0 +1,129 @@
+//! Tasks are read.
+
+use std::collections::BTreeSet;
+
+use crate::domain::id::TaskId;
+use crate::store::Error;
+use crate::store::Fetch;
+use crate::store::Filter;
+use crate::store::List;
+use crate::store::PAGE_MAX;
+use crate::store::Page;
+use crate::store::TaskRecord;
+use crate::store::entry::Entry;
+
+use super::Answer;
+use super::Arg;
+use super::Statement;
+use super::Step;
+use super::Tx;
+use super::entries;
+use super::entries::TASK_SEEN;
+use super::row;
+
+static TASK_WATCH: Statement = Statement::new(include_str!("statements/task_watch.sql"));
+static TASK_PAGE: Statement = Statement::new(include_str!("statements/task_page.sql"));
+static TASK_GROUP_PAGE: Statement = Statement::new(include_str!("statements/task_group_page.sql"));
+
+impl Step for Fetch {
+    type Reply = Vec<Option<TaskRecord>>;
+
+    const METHOD: &'static str = "fetch";
+    const READS: bool = true;
+
+    async fn take<T: Tx>(&self, tx: &mut T) -> Answer<Self::Reply> {
+        let wanted: BTreeSet<&TaskId> = self.ids.iter().collect();
+        let known = entries::by_id(tx, &TASK_SEEN, &wanted).await?;
+        let found: Vec<_> = known.into_values().collect();
+        let views = entries::views(tx, &found).await?;
+        let find = |id: &TaskId| views.iter().find(|task| task.id == *id).cloned();
+        Ok(self.ids.iter().map(find).collect())
+    }
+}
+
+/// Notes that somebody waits, and then reads.
+#[derive(Clone, Debug)]
+pub(in crate::store) struct Watch(pub(in crate::store) Fetch);
+
+impl Step for Watch {
+    type Reply = Vec<Option<TaskRecord>>;
+
+    const METHOD: &'static str = "fetch";
+
+    async fn take<T: Tx>(&self, tx: &mut T) -> Answer<Self::Reply> {
+        let Self(fetch) = self;
+        if let Some(length) = fetch.watch
+            && !fetch.ids.is_empty()
+        {
+            let until = tx.now().plus(length);
+            let ids: BTreeSet<&str> = fetch.ids.iter().map(TaskId::as_str).collect();
+            let args = vec![until.into(), tx.ns().into(), Arg::texts(ids), until.into()];
+            tx.run(&TASK_WATCH, args).await?;
+        }
+        fetch.take(tx).await
+    }
+}
+
+impl Step for List {
+    type Reply = Page;
+
+    const METHOD: &'static str = "list";
+    const READS: bool = true;
+
+    /// Walks the group, else all tasks, in the order of their ids; the cursor names the last id that
+    /// was looked at, so tasks that come and go move nothing.
+    async fn take<T: Tx>(&self, tx: &mut T) -> Answer<Page> {
+        let after = match self.cursor.as_deref() {
+            None => String::new(),
+            Some(cursor) => read_cursor(cursor).ok_or(Error::Cursor)?.to_string(),
+        };
+        let limit = self.limit.clamp(1, PAGE_MAX);
+        let mut args: Vec<Arg> = vec![tx.ns().into()];
+        args.extend(self.filter.group.as_ref().map(|group| group.as_str().into()));
+        args.extend([after.into(), limit.into()]);
+        let statement = if self.filter.group.is_some() { &TASK_GROUP_PAGE } else { &TASK_PAGE };
+        let rows = tx.rows(statement, args).await?;
+
+        let is_full = rows.len() == limit;
+        let (mut last, mut matching, mut corrupt) = (None, Vec::new(), Vec::new());
+        for columns in rows {
+            match row::read(columns, None) {
+                Ok(entry) => {
+                    last = Some(write_cursor(&entry.task.id));
+                    if matches(&self.filter, &entry.task) {
+                        matching.push(entry);
+                    }
+                }
+                Err(damaged) => {
+                    last = Some(write_cursor(&damaged.id));
+                    corrupt.push(damaged.id);
+                }
+            }
+        }
+        let tasks = entries::views(tx, &matching).await?;
+        let unseen = matching.iter().map(Entry::unseen).collect();
+        Ok(Page { tasks, unseen, next: last.filter(|_| is_full), corrupt })
+    }
+}
+
+fn matches(filter: &Filter, task: &TaskRecord) -> bool {
+    let Filter { group, queue, state, callback } = filter;
+    group.as_ref().is_none_or(|group| task.spec.group_id.as_ref() == Some(group))
+        && queue.as_ref().is_none_or(|queue| task.spec.queue == *queue)
+        && state.is_none_or(|state| task.state == state)
+        && callback.as_ref().is_none_or(|callback| task.spec.callback == *callback)
+}
+
+/// An id as hex digits, which need no care in a URL.
+fn write_cursor(id: &TaskId) -> String {
+    let digit = |nibble: u8| char::from(b"0123456789abcdef"[usize::from(nibble)]);
+    id.as_str().bytes().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+fn read_cursor(cursor: &str) -> Option<TaskId> {
+    let digits = cursor.as_bytes().chunks(2);
+    let bytes: Option<Vec<u8>> = digits
+        .map(|pair| std::str::from_utf8(pair).ok().and_then(|hex| u8::from_str_radix(hex, 16).ok()))
+        .collect();
+    TaskId::parse(std::str::from_utf8(&bytes?).ok()?).ok()
+}

@@ -1,0 +1,111 @@
+//! Processes beat, and leases are kept.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::domain::id::Callback;
+use crate::domain::id::ClaimId;
+use crate::domain::id::QueueName;
+use crate::domain::time::as_us;
+use crate::store::Beat;
+use crate::store::Keep;
+use crate::store::Kept;
+use crate::store::Stop;
+use crate::store::StopReason;
+
+use super::Answer;
+use super::Arg;
+use super::Statement;
+use super::Step;
+use super::Tx;
+use super::election;
+use super::row::Reader;
+use super::row::unreadable;
+
+static LEASE_HELD: Statement = Statement::new(include_str!("statements/lease_held.sql"));
+static LEASE_RENEW: Statement = Statement::new(include_str!("statements/lease_renew.sql"));
+static STOP_OF_CLAIM: Statement = Statement::new(include_str!("statements/stop_of_claim.sql"));
+static NODE_DELETE: Statement = Statement::new(include_str!("statements/node_delete.sql"));
+static NODE_LEAVE: Statement = Statement::new(include_str!("statements/node_leave.sql"));
+static NODE_INSERT: Statement = Statement::new(include_str!("statements/node_insert.sql"));
+
+/// What a process tells of itself, beside its name and identity.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Told {
+    pub(super) version: String,
+    pub(super) queues: Vec<QueueName>,
+    pub(super) callbacks: Vec<Callback>,
+    pub(super) concurrency: u64,
+    pub(super) running: u64,
+    pub(super) draining: bool,
+    pub(super) skew_us: i64,
+}
+
+impl Step for Keep {
+    type Reply = Kept;
+
+    const METHOD: &'static str = "keep";
+
+    async fn take<T: Tx>(&self, tx: &mut T) -> Answer<Kept> {
+        let (ns, now) = (tx.ns(), tx.now());
+        if let Some(beat) = &self.beat {
+            take_beat(tx, beat).await?;
+        }
+        let mut kept =
+            Kept { now, lost: Vec::new(), stop: Vec::new(), unanswered: Vec::new(), leader: None };
+        let claims: BTreeSet<&ClaimId> = self.claims.iter().collect();
+        if !claims.is_empty() {
+            let asked = Arg::texts(claims.iter().map(|claim| claim.as_str()));
+            let mut held = BTreeSet::new();
+            for columns in tx.rows(&LEASE_HELD, vec![ns.into(), asked]).await? {
+                held.insert(Reader::new(columns).parsed::<ClaimId>().map_err(unreadable)?);
+            }
+            let lost = self.claims.iter().filter(|claim| !held.contains(*claim));
+            kept.lost = lost.cloned().collect();
+            if !held.is_empty() {
+                let held = Arg::texts(held.iter().map(ClaimId::as_str));
+                let (ttl, end) = (as_us(self.ttl).into(), now.plus(self.ttl).into());
+                let args = vec![ttl, end, now.into(), ns.into(), held.clone()];
+                tx.run(&LEASE_RENEW, args).await?;
+                kept.stop = stops(tx, held).await?;
+            }
+        }
+        kept.leader = election::leader(tx).await?;
+        Ok(kept)
+    }
+}
+
+async fn stops<T: Tx>(tx: &mut T, claims: Arg) -> Answer<Vec<Stop>> {
+    let rows = tx.rows(&STOP_OF_CLAIM, vec![tx.ns().into(), claims]).await?;
+    let read = |columns| -> Result<Stop, String> {
+        let mut row = Reader::new(columns);
+        let (claim, task) = (row.parsed()?, row.parsed()?);
+        let superseded = row.int()? != 0;
+        let reason = if superseded { StopReason::Superseded } else { StopReason::Cancelled };
+        Ok(Stop { claim, task, reason })
+    };
+    let stops: Result<_, String> = rows.into_iter().map(read).collect();
+    Ok(stops.map_err(unreadable)?)
+}
+
+async fn take_beat<T: Tx>(tx: &mut T, beat: &Beat) -> Answer<()> {
+    let (ns, node, process) = (tx.ns(), beat.node.as_str(), beat.process.as_str());
+    if beat.leaving {
+        return tx.run(&NODE_LEAVE, vec![ns.into(), node.into(), process.into()]).await;
+    }
+    let told = Told {
+        version: beat.version.clone(),
+        queues: beat.queues.clone(),
+        callbacks: beat.callbacks.to_vec(),
+        concurrency: u64::try_from(beat.concurrency).unwrap_or(u64::MAX),
+        running: u64::try_from(beat.running).unwrap_or(u64::MAX),
+        draining: beat.draining,
+        skew_us: beat.skew_us,
+    };
+    let told = serde_json::to_string(&told).expect("texts and numbers can be written as JSON");
+    tx.run(&NODE_DELETE, vec![ns.into(), node.into()]).await?;
+    let row = vec![ns.into(), node.into(), process.into(), tx.now().into(), told.into()];
+    tx.insert(&NODE_INSERT, vec![row]).await
+}

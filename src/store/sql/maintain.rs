@@ -1,0 +1,193 @@
+//! Housekeeping, and who is there.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use crate::domain::id::NodeName;
+use crate::domain::id::ProcessId;
+use crate::domain::id::TaskId;
+use crate::domain::state::TaskState;
+use crate::store::Cluster;
+use crate::store::ENDED_CLAIM_KEPT;
+use crate::store::HolderKind;
+use crate::store::Led;
+use crate::store::Maintain;
+use crate::store::Maintained;
+use crate::store::NODE_FORGOTTEN_AFTER;
+use crate::store::NodeView;
+
+use super::Answer;
+use super::Columns;
+use super::Statement;
+use super::Step;
+use super::Tx;
+use super::claim::places;
+use super::election;
+use super::entries;
+use super::entries::Changes;
+use super::entries::TASK_FREE;
+use super::keep::Told;
+use super::place;
+use super::row::Reader;
+use super::row::unreadable;
+
+static TASK_EXPIRED: Statement = Statement::new(include_str!("statements/task_expired.sql"));
+static TASK_OVER: Statement = Statement::new(include_str!("statements/task_over.sql"));
+static NODE_ALL: Statement = Statement::new(include_str!("statements/node_all.sql"));
+static NODE_LEAVE: Statement = Statement::new(include_str!("statements/node_leave.sql"));
+static ENDED_CLAIM_PRUNE: Statement =
+    Statement::new(include_str!("statements/ended_claim_prune.sql"));
+static LEASE_REMOTE: Statement = Statement::new(include_str!("statements/lease_remote.sql"));
+
+/// Asks who is there.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::store) struct AskCluster;
+
+impl Step for Maintain {
+    type Reply = Led<Maintained>;
+
+    const METHOD: &'static str = "maintain";
+
+    async fn take<T: Tx>(&self, tx: &mut T) -> Answer<Self::Reply> {
+        if !election::admits(tx, &self.mandate).await? {
+            return Ok(Led::Deposed);
+        }
+        let (ns, now, limit) = (tx.ns(), tx.now(), self.limit);
+        let mut done = Maintained::default();
+        let late = tx.rows(&TASK_EXPIRED, vec![ns.into(), now.into(), limit.into()]).await?;
+        let late = ids(late, limit, &mut done)?;
+        let mut over = BTreeSet::new();
+        let (from, to) = place::ENDS;
+        for (place, first) in places(tx, from, to).await? {
+            if first <= now {
+                let args = vec![ns.into(), place.into(), now.into(), limit.into()];
+                over.extend(ids(tx.rows(&TASK_OVER, args).await?, limit, &mut done)?);
+            }
+        }
+        finish(tx, &late, &over, &mut done).await?;
+        forget_nodes(tx, limit, &mut done).await?;
+        let long_ago = now.minus(ENDED_CLAIM_KEPT);
+        tx.run(&ENDED_CLAIM_PRUNE, vec![ns.into(), long_ago.into()]).await?;
+        Ok(Led::Done(done))
+    }
+}
+
+fn ids(rows: Vec<Columns>, limit: usize, done: &mut Maintained) -> Answer<BTreeSet<TaskId>> {
+    done.more |= rows.len() == limit;
+    let ids: Result<_, String> = rows.into_iter().map(|row| Reader::new(row).parsed()).collect();
+    Ok(ids.map_err(unreadable)?)
+}
+
+/// Ends what was not started in time, and drops what is over. What somebody holds, or changed since
+/// it was found, is left for the next time.
+async fn finish<T: Tx>(
+    tx: &mut T,
+    late: &BTreeSet<TaskId>,
+    over: &BTreeSet<TaskId>,
+    done: &mut Maintained,
+) -> Answer<()> {
+    let now = tx.now();
+    let wanted: BTreeSet<&TaskId> = late.iter().chain(over).collect();
+    let held = entries::ghosts(tx, wanted.iter().copied()).await?;
+    let mut changes = Changes::default();
+    for (id, entry) in entries::by_id(tx, &TASK_FREE, &wanted).await? {
+        if late.contains(&id) && entry.expires().is_some_and(|at| at <= now) {
+            changes.take(&entry);
+            if let Some(entry) = entry.end(TaskState::Expired, now, tx.options()) {
+                changes.put(entry, held.contains_key(&id));
+            }
+            done.expired += 1;
+        } else if over.contains(&id) && entry.prune_at.is_some_and(|at| at <= now) {
+            changes.take(&entry);
+            done.pruned += 1;
+        }
+    }
+    changes.write(tx).await
+}
+
+/// Forgets nodes that fell silent, first those that did so first.
+async fn forget_nodes<T: Tx>(tx: &mut T, limit: usize, done: &mut Maintained) -> Answer<()> {
+    let silent_since = tx.now().minus(NODE_FORGOTTEN_AFTER);
+    let mut silent = nodes(tx).await?;
+    silent.retain(|node| node.beat_at <= silent_since);
+    silent.truncate(limit);
+    for node in &silent {
+        let (name, process) = (node.node.as_str(), node.process.as_str());
+        tx.run(&NODE_LEAVE, vec![tx.ns().into(), name.into(), process.into()]).await?;
+        done.forgotten += 1;
+    }
+    done.more |= silent.len() == limit;
+    Ok(())
+}
+
+/// The processes that beat, first those that did so longest ago.
+async fn nodes<T: Tx>(tx: &mut T) -> Answer<Vec<NodeView>> {
+    let rows = tx.rows(&NODE_ALL, vec![tx.ns().into()]).await?;
+    let nodes: Result<Vec<NodeView>, String> = rows.into_iter().map(node).collect();
+    Ok(nodes.map_err(unreadable)?)
+}
+
+fn node(columns: Columns) -> Result<NodeView, String> {
+    let mut row = Reader::new(columns);
+    let (node, process, beat_at) = (row.parsed()?, row.parsed()?, row.moment()?);
+    let told: Told = serde_json::from_str(&row.text()?).map_err(|e| format!("told: {e}"))?;
+    let Told { version, queues, callbacks, concurrency, running, draining, skew_us } = told;
+    let kind = HolderKind::Node;
+    Ok(NodeView {
+        node,
+        process,
+        kind,
+        version,
+        queues,
+        callbacks,
+        concurrency,
+        running,
+        draining,
+        skew_us,
+        beat_at,
+    })
+}
+
+impl Step for AskCluster {
+    type Reply = Cluster;
+
+    const METHOD: &'static str = "cluster";
+    const READS: bool = true;
+
+    async fn take<T: Tx>(&self, tx: &mut T) -> Answer<Cluster> {
+        let mut nodes = nodes(tx).await?;
+        let mut workers: BTreeMap<(NodeName, ProcessId), NodeView> = BTreeMap::new();
+        for columns in tx.rows(&LEASE_REMOTE, vec![tx.ns().into()]).await? {
+            let (worker, count) = worker(columns).map_err(unreadable)?;
+            let key = (worker.node.clone(), worker.process.clone());
+            let known = workers.entry(key).or_insert_with(|| worker.clone());
+            known.running += count;
+            known.concurrency += count;
+            known.beat_at = known.beat_at.max(worker.beat_at);
+        }
+        nodes.extend(workers.into_values());
+        nodes.sort_by(|a, b| (&a.node, &a.process).cmp(&(&b.node, &b.process)));
+        Ok(Cluster { now: tx.now(), nodes, leader: election::leader(tx).await? })
+    }
+}
+
+/// A remote worker that does not run anything yet, and what one of its leases holds.
+fn worker(columns: Columns) -> Result<(NodeView, u64), String> {
+    let mut row = Reader::new(columns);
+    let (node, process, beat_at) = (row.parsed()?, row.parsed()?, row.moment()?);
+    let count = row.int()?.unsigned_abs();
+    let worker = NodeView {
+        node,
+        process,
+        kind: HolderKind::Remote,
+        version: String::new(),
+        queues: Vec::new(),
+        callbacks: Vec::new(),
+        concurrency: 0,
+        running: 0,
+        draining: false,
+        skew_us: 0,
+        beat_at,
+    };
+    Ok((worker, count))
+}

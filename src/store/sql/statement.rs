@@ -1,0 +1,96 @@
+//! The text of a statement, from its file.
+
+use std::fmt::Write;
+
+/// A statement. Its text may hold three marks:
+///
+/// * `?` for one value;
+/// * `(?*)` for a list of values, which is as long as what is bound to it;
+/// * lines that begin with `FOR UPDATE` or `LOCK IN` hold rows until the end of the transaction.
+///   Databases with one writer at a time leave them out.
+#[derive(Debug)]
+pub(in crate::store) struct Statement {
+    /// Its file, header included.
+    text: &'static str,
+}
+
+/// Whether lines that hold rows are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) enum Rows {
+    #[expect(dead_code, reason = "for databases with several writers at once; SQLite has one")]
+    Held,
+    Free,
+}
+
+impl Statement {
+    /// A statement from the text of its file.
+    pub(in crate::store) const fn new(text: &'static str) -> Self {
+        Self { text }
+    }
+
+    /// Its text without the header; `lists` says how long each list is, `rows` how many rows an
+    /// insert has.
+    pub(in crate::store) fn text(&self, held: Rows, lists: &[usize], rows: usize) -> String {
+        let mut text = String::new();
+        let is_left_out = |line: &str| {
+            line.starts_with("--")
+                || held == Rows::Free
+                    && (line.starts_with("FOR UPDATE") || line.starts_with("LOCK IN"))
+        };
+        for line in self.text.lines().filter(|line| !is_left_out(line)) {
+            text.push_str(line);
+            text.push('\n');
+        }
+        for length in lists {
+            text = text.replacen("(?*)", &marks(*length), 1);
+        }
+        if let Some((head, row)) = text.split_once("VALUES").filter(|_| rows > 1) {
+            let row = row.trim_end();
+            let mut many = format!("{head}VALUES{row}");
+            for _ in 1..rows {
+                let _infallible = write!(many, ",{row}");
+            }
+            text = many;
+        }
+        text
+    }
+}
+
+fn marks(count: usize) -> String {
+    let mut marks = String::from("(?");
+    for _ in 1..count {
+        marks.push_str(",?");
+    }
+    marks.push(')');
+    marks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLAIM: Statement = Statement::new(
+        "-- claim: header\nSELECT id\nWHERE a = ?\n  AND b IN (?*)\nFOR UPDATE SKIP LOCKED\n",
+    );
+    const PUT: Statement = Statement::new("-- put\nPUT x (a, b)\nVALUES (?, ?)\n");
+
+    #[test]
+    fn a_list_is_as_long_as_what_is_bound() {
+        let text = CLAIM.text(Rows::Free, &[3], 0);
+
+        assert_eq!(text, "SELECT id\nWHERE a = ?\n  AND b IN (?,?,?)\n");
+    }
+
+    #[test]
+    fn a_database_with_one_writer_holds_no_rows() {
+        assert_eq!(CLAIM.text(Rows::Free, &[1], 0), "SELECT id\nWHERE a = ?\n  AND b IN (?)\n");
+    }
+
+    #[test]
+    fn an_insert_has_as_many_rows_as_it_is_given() {
+        let text = PUT.text(Rows::Free, &[], 3);
+
+        assert_eq!(text, "PUT x (a, b)\nVALUES (?, ?), (?, ?), (?, ?)");
+        assert_eq!(PUT.text(Rows::Free, &[], 1), "PUT x (a, b)\nVALUES (?, ?)\n");
+    }
+}

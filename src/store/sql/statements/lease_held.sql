@@ -1,0 +1,11 @@
+-- lease_held: which of these leases there are; held.
+--
+-- params  ns | claims, sorted
+-- rows    claim
+-- guards  T5: a lease that is lost stays lost
+SELECT claim
+FROM lease
+WHERE ns = ?
+  AND claim IN (?*)
+ORDER BY claim
+FOR UPDATE

@@ -1,0 +1,8 @@
+-- task_delete: takes tasks out, for good or to put them back changed.
+--
+-- params  ns | ids, sorted
+-- index   primary key
+-- why     rewriting a row whose place moves costs as much, and no upsert is spelled alike everywhere
+DELETE FROM task
+WHERE ns = ?
+  AND id IN (?*)

@@ -1,0 +1,17 @@
+-- task_due: due tasks of one lane, first those that are due longest; held.
+--
+-- params  ns | place | horizon, µs | limit
+-- rows    see row.rs
+-- index   task_place: one range that ends at the horizon, so tasks of the future are never read
+-- locks   the chosen rows only; rows that others hold are passed by
+-- guards  T3 one live lease per task; T8 none before its run_at
+SELECT id, state, run_at, planned_at, created_at, expires_at, expiring_at, paused_at, parked, attempt, crashes,
+    errors, finished_at, result, fence, claim, request, outcome, watched_until, cancel_asked,
+    pause_asked, plan_asked, due, spec
+FROM task
+WHERE ns = ?
+  AND place = ?
+  AND due <= ?
+ORDER BY due, id
+LIMIT ?
+FOR UPDATE SKIP LOCKED

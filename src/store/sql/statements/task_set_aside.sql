@@ -1,0 +1,8 @@
+-- task_set_aside: takes tasks whose records cannot be read out of their lane.
+--
+-- params  place | ns | ids
+-- index   primary key
+UPDATE task
+SET place = ?
+WHERE ns = ?
+  AND id IN (?*)

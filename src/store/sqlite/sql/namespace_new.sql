@@ -1,0 +1,3 @@
+-- namespace_new: gives a namespace a number, unless it has one
+INSERT OR IGNORE INTO namespace (name)
+VALUES (?)

@@ -1,0 +1,3 @@
+-- table_count: how many tables and indexes the file has
+SELECT count(*)
+FROM sqlite_schema
