@@ -10,16 +10,23 @@ use taskshed::clock::SystemClock;
 use taskshed::domain::time::Timestamp;
 
 use crate::program::pause;
+use crate::witness::Server;
 use crate::witness::Shed;
+use crate::witness::durable_redis;
 
 const TASKS: usize = 20;
 const KILLS: usize = 8;
 
-/// Guards S1 and T6: each planned time lies on the grid and ends well at most once; what is missing
-/// was coalesced while its task was held by the dead.
+/// Guards S1 and T6.
 #[tokio::test]
-async fn recurring_tasks_keep_their_grid_while_nodes_and_leaders_die() {
-    let shed = Shed::new(&[("tick", "true")]).await;
+async fn recurring_tasks_keep_their_grid_while_nodes_and_leaders_die_on_redis() {
+    keep_the_grid(durable_redis()).await;
+}
+
+/// Each planned time lies on the grid and ends well at most once; what is missing was coalesced while
+/// its task was held by the dead.
+async fn keep_the_grid(server: impl Server) {
+    let shed = Shed::on(server, &[("tick", "true")]).await;
     let names = ["a", "b", "c"];
     let mut nodes = names.map(|name| shed.node(name, &["--concurrency", "8"]));
     let start = SystemClock.wall().plus(Duration::from_secs(1));

@@ -19,11 +19,23 @@ use crate::program::Place;
 use crate::program::pause;
 use crate::redis_server::RedisServer;
 
-/// A private Redis, a directory with handlers that are shell scripts, and a scheduler.
-pub(crate) struct Shed {
+/// A store of its own, a directory with handlers that are shell scripts, and a scheduler.
+pub(crate) struct Shed<S = RedisServer> {
     pub(crate) place: Place,
     pub(crate) scheduler: Scheduler,
-    pub(crate) server: RedisServer,
+    pub(crate) server: S,
+}
+
+/// What keeps a store, as long as it lives.
+pub(crate) trait Server {
+    /// Where the store is; one that is a file lies in `place`.
+    fn url(&self, place: &Place) -> String;
+}
+
+impl Server for RedisServer {
+    fn url(&self, _place: &Place) -> String {
+        RedisServer::url(self)
+    }
 }
 
 /// One run: how it started, and whether it came to its end.
@@ -36,14 +48,23 @@ pub(crate) struct Run {
 }
 
 impl Shed {
-    /// Each script becomes a handler that notes its start before it and its end after it.
+    /// On a Redis of its own; see [`Shed::on`].
     pub(crate) async fn new(scripts: &[(&str, &str)]) -> Self {
-        Self::on(RedisServer::start(&["--appendonly", "yes"]), scripts).await
+        Self::on(durable_redis(), scripts).await
     }
+}
 
-    /// The same on this server.
-    pub(crate) async fn on(server: RedisServer, scripts: &[(&str, &str)]) -> Self {
-        let mut toml = format!("store = \"{}\"\n", server.url());
+/// A Redis that keeps what it acknowledged when it is killed.
+pub(crate) fn durable_redis() -> RedisServer {
+    RedisServer::start(&["--appendonly", "yes"])
+}
+
+impl<S: Server> Shed<S> {
+    /// Each script becomes a handler that notes its start before it and its end after it.
+    pub(crate) async fn on(server: S, scripts: &[(&str, &str)]) -> Self {
+        let place = Place::new("");
+        let url = server.url(&place);
+        let mut toml = format!("store = \"{url}\"\n");
         for (name, script) in scripts {
             let facts = "$TASKSHED_FENCE\t$TASKSHED_TASK_ID\t$TASKSHED_RUN_AT\t$TASKSHED_NODE";
             let script = format!(
@@ -53,8 +74,9 @@ impl Shed {
             let script = serde_json::json!(script);
             writeln!(toml, "[handlers.{name}]\nexec = [\"sh\", \"-ec\", {script}]").unwrap();
         }
-        let store = store::connect(&server.url()).await.unwrap();
-        Self { place: Place::new(&toml), scheduler: Scheduler::new(store), server }
+        fs::write(place.path("taskshed.toml"), toml).unwrap();
+        let store = store::connect(&url).await.unwrap();
+        Self { place, scheduler: Scheduler::new(store), server }
     }
 
     /// Starts a node with a lease of two seconds.
