@@ -2,7 +2,7 @@
 //!
 //! Everything is durable when it is answered: the file is written ahead and synced at each commit.
 //! Calls that arrive together share a commit (see `writer`). The steps themselves are those of
-//! [`sql`](super::sql).
+//! `store/sql`.
 //!
 //! # What is not here
 //!
