@@ -12,6 +12,7 @@ use rusqlite::ErrorCode;
 use rusqlite::OpenFlags;
 use rusqlite::OptionalExtension;
 use rusqlite::TransactionBehavior;
+use rusqlite::ffi;
 
 use crate::clock::Clock;
 use crate::clock::SystemClock;
@@ -136,6 +137,7 @@ fn connect(path: &Path, namespace: &Namespace) -> Result<Open, Failure> {
         .optional()
         .map_err(failed)?;
     let (Some(ns), Some(file)) = (ns, file) else { return Err(unprepared()) };
+    settle(&connection).map_err(failed)?;
     Ok(Open { connection, ns, texts: Texts::new(), file })
 }
 
@@ -149,6 +151,16 @@ fn dial(path: &Path, more: OpenFlags) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "cache_size", -16_000)?;
     Ok(connection)
+}
+
+/// Has all that is in the log on the disk (T1). A commit whose sync failed is in the log all the same:
+/// who opens the file next finds it there, and a call that is repeated would be told that it is done.
+fn settle(connection: &Connection) -> rusqlite::Result<()> {
+    patiently(|| {
+        let is_busy = connection.query_row("PRAGMA wal_checkpoint(FULL)", [], |row| row.get(0))?;
+        let busy = || rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_BUSY), None);
+        if is_busy { Err(busy()) } else { Ok(()) }
+    })
 }
 
 /// Waits a little while another process writes; `false` ends the call as busy.
@@ -166,18 +178,22 @@ fn belongs_to_another(connection: &mut Connection) -> rusqlite::Result<bool> {
     Ok(application != APPLICATION && (application != 0 || count > 0))
 }
 
-/// Has readers and a writer not wait for each other. SQLite itself does not wait here for another
-/// process that does the same.
+/// Has readers and a writer not wait for each other.
 fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
-    let mut tried = 0;
+    patiently(|| connection.pragma_update(None, "journal_mode", "WAL"))
+}
+
+/// Does what SQLite itself does not wait for while another process does the same.
+fn patiently(act: impl Fn() -> rusqlite::Result<()>) -> rusqlite::Result<()> {
+    let until = SystemClock.steady() + BUSY_FOR;
     loop {
-        let done = connection.pragma_update(None, "journal_mode", "WAL");
+        let done = act();
         let is_busy = matches!(&done, Err(error) if
             error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy));
-        if !is_busy || !pause(tried) {
+        if !is_busy || SystemClock.steady() >= until {
             return done;
         }
-        tried += 1;
+        SystemClock.alarm().wait(Some(SystemClock.steady() + BUSY_PAUSE));
     }
 }
 

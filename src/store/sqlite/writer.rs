@@ -213,9 +213,10 @@ fn commit(link: &mut Link, batch: &mut [Box<dyn Call>]) -> std::result::Result<(
     let end = transact(open, &home, only_reads, batch);
     let Err(error) = end else { return Ok(()) };
 
-    let is_open = !open.connection.is_autocommit();
     let failure = Failure::of(&error, &home.path);
-    if is_open && open.connection.execute_batch(ROLLBACK).is_err() || !failure.is_full() {
+    let is_open = !open.connection.is_autocommit();
+    let is_stuck = is_open && open.connection.execute_batch(ROLLBACK).is_err();
+    if is_stuck || !(failure.is_full() || failure.is_busy()) {
         link.close();
     }
     Err(failure)
