@@ -7,6 +7,7 @@ use crate::domain::id::NodeName;
 use crate::domain::id::ProcessId;
 use crate::domain::id::TaskId;
 use crate::domain::state::TaskState;
+use crate::domain::time::Timestamp;
 use crate::store::Cluster;
 use crate::store::ENDED_CLAIM_KEPT;
 use crate::store::HolderKind;
@@ -56,20 +57,33 @@ impl Step for Maintain {
         let mut done = Maintained::default();
         let late = tx.rows(&TASK_EXPIRED, vec![ns.into(), now.into(), limit.into()]).await?;
         let late = ids(late, limit, &mut done)?;
-        let mut over = BTreeSet::new();
-        let (from, to) = place::ENDS;
-        for (place, first) in places(tx, from, to).await? {
-            if first <= now {
-                let args = vec![ns.into(), place.into(), now.into(), limit.into()];
-                over.extend(ids(tx.rows(&TASK_OVER, args).await?, limit, &mut done)?);
-            }
-        }
+        let over = over(tx, limit, &mut done).await?;
         finish(tx, &late, &over, &mut done).await?;
         forget_nodes(tx, limit, &mut done).await?;
         let long_ago = now.minus(ENDED_CLAIM_KEPT);
         tx.run(&ENDED_CLAIM_PRUNE, vec![ns.into(), long_ago.into()]).await?;
         Ok(Led::Done(done))
     }
+}
+
+/// Of each state the first tasks whose time is over, whatever their queue.
+async fn over<T: Tx>(tx: &mut T, limit: usize, done: &mut Maintained) -> Answer<BTreeSet<TaskId>> {
+    let (ns, now) = (tx.ns(), tx.now());
+    let mut lines: BTreeMap<TaskState, BTreeSet<(Timestamp, TaskId)>> = BTreeMap::new();
+    let (from, to) = place::ENDS;
+    for (place, first) in places(tx, from, to).await? {
+        let Some((state, _)) = place::end(&place).filter(|_| first <= now) else { continue };
+        let line = lines.entry(state).or_default();
+        for columns in
+            tx.rows(&TASK_OVER, vec![ns.into(), place.into(), now.into(), limit.into()]).await?
+        {
+            let mut row = Reader::new(columns);
+            line.insert((row.moment().map_err(unreadable)?, row.parsed().map_err(unreadable)?));
+        }
+    }
+    done.more |= lines.values().any(|line| line.len() >= limit);
+    let first = |line: BTreeSet<_>| line.into_iter().take(limit).map(|(_, id)| id);
+    Ok(lines.into_values().flat_map(first).collect())
 }
 
 fn ids(rows: Vec<Columns>, limit: usize, done: &mut Maintained) -> Answer<BTreeSet<TaskId>> {

@@ -91,6 +91,24 @@ async fn a_batch_is_bounded_and_says_that_there_is_more() {
 }
 
 #[tokio::test]
+async fn the_bound_of_a_batch_holds_for_all_queues_together() {
+    let shed = super::shed().await;
+    shed.add([task("a"), task("b"), task("z").queue("mail")]).await;
+    shed.change(Action::Cancel, &["z"]).await;
+    shed.clock.advance(SECOND);
+    shed.change(Action::Cancel, &["a", "b"]).await;
+    shed.clock.advance(86_400 * SECOND);
+    let house = Maintain { mandate: shed.lead().await, limit: 2 };
+
+    let done = shed.store.maintain(&house).await.unwrap();
+
+    assert_eq!(done, Led::Done(Maintained { pruned: 2, more: true, ..Maintained::default() }));
+    assert!(shed.find("z").await.is_none() && shed.find("a").await.is_none(), "first over first");
+    let rest = shed.store.maintain(&house).await.unwrap();
+    assert_eq!(rest, Led::Done(Maintained { pruned: 1, ..Maintained::default() }));
+}
+
+#[tokio::test]
 async fn nodes_that_fell_silent_are_forgotten() {
     let shed = super::shed().await;
     let beats = |node: &str| Keep { beat: Some(beat(node)), claims: Vec::new(), ttl: SECOND };

@@ -1,9 +1,9 @@
 -- task_over: ended tasks of one place whose time is over.
 --
 -- params  ns | place | now, µs | limit
--- rows    id
+-- rows    due, id
 -- index   task_place
-SELECT id
+SELECT due, id
 FROM task
 WHERE ns = ?
   AND place = ?
