@@ -22,6 +22,7 @@
 pub mod connect;
 mod entry;
 pub mod error;
+mod listing;
 pub mod memory;
 #[cfg(feature = "redis")]
 pub mod redis;
@@ -31,6 +32,7 @@ mod request;
 mod sql;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+mod told;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -65,6 +67,15 @@ pub const WATCH_KEPT: Duration = Duration::from_secs(60);
 
 /// After how long without a beat a node is forgotten.
 pub const NODE_FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
+
+/// How long a process that was told to resign may not stand.
+pub const BARRED_FOR: Duration = Duration::from_secs(5);
+
+/// How long one process may become idle for a suspect that runs alone.
+pub const RESERVED_FOR: Duration = Duration::from_secs(30);
+
+/// How long after a reservation began nobody else gets one.
+pub const RESERVED_AGAIN_AFTER: Duration = Duration::from_secs(60);
 
 /// What a store is told once, when it is opened.
 #[derive(Clone, Debug)]

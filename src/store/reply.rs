@@ -115,6 +115,27 @@ pub struct QueueStats {
     pub oldest_due_at: Option<Timestamp>,
 }
 
+impl QueueStats {
+    /// A queue without tasks.
+    pub(super) fn of(queue: &QueueName) -> Self {
+        Self {
+            queue: queue.clone(),
+            paused: false,
+            scheduled: [0; 4],
+            due: 0,
+            held: 0,
+            parked: 0,
+            suspects: 0,
+            running: 0,
+            completed: 0,
+            dead: 0,
+            cancelled: 0,
+            expired: 0,
+            oldest_due_at: None,
+        }
+    }
+}
+
 /// Depths of all queues.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stats {
@@ -141,6 +162,20 @@ pub struct Claimed {
     pub isolate: bool,
     /// Tasks that were met and set aside because their records cannot be read.
     pub corrupt: Vec<TaskId>,
+}
+
+impl Claimed {
+    /// Nothing was taken, and nothing is known to come.
+    pub(crate) fn nothing(now: Timestamp) -> Self {
+        Self {
+            now,
+            tasks: Vec::new(),
+            next_run_at: None,
+            more: false,
+            isolate: false,
+            corrupt: Vec::new(),
+        }
+    }
 }
 
 /// A running task that is to stop.

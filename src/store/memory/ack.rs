@@ -8,12 +8,11 @@ use crate::domain::time::Timestamp;
 use crate::store::AckItem;
 use crate::store::Acked;
 use crate::store::Beat;
-use crate::store::HolderKind;
 use crate::store::Keep;
 use crate::store::Kept;
-use crate::store::NodeView;
 use crate::store::Stop;
 use crate::store::StopReason;
+use crate::store::told::Told;
 
 use super::state::Held;
 use super::state::Run;
@@ -55,7 +54,8 @@ impl State {
 
     fn beat(&mut self, beat: &Beat, now: Timestamp) {
         if !beat.leaving {
-            self.nodes.insert(beat.node.clone(), node_view(beat, now));
+            let view = Told::of(beat).view(beat.node.clone(), beat.process.clone(), now);
+            self.nodes.insert(beat.node.clone(), view);
             return;
         }
         self.hinting.unwait(&beat.process);
@@ -109,20 +109,4 @@ impl State {
 /// Takes a run from its lease if the fence is its own.
 fn let_out(held: &mut Held, id: &TaskId, fence: Fence) -> Option<Run> {
     if held.fence == fence { held.runs.remove(id) } else { None }
-}
-
-fn node_view(beat: &Beat, now: Timestamp) -> NodeView {
-    NodeView {
-        node: beat.node.clone(),
-        process: beat.process.clone(),
-        kind: HolderKind::Node,
-        version: beat.version.clone(),
-        queues: beat.queues.clone(),
-        callbacks: beat.callbacks.to_vec(),
-        concurrency: u64::try_from(beat.concurrency).unwrap_or(u64::MAX),
-        running: u64::try_from(beat.running).unwrap_or(u64::MAX),
-        draining: beat.draining,
-        skew_us: beat.skew_us,
-        beat_at: now,
-    }
 }

@@ -1,7 +1,6 @@
 //! Due tasks are leased.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use crate::domain::id::Callback;
 use crate::domain::id::TaskId;
@@ -11,6 +10,8 @@ use crate::domain::task::Priority;
 use crate::domain::time::Timestamp;
 use crate::store::Claim;
 use crate::store::Claimed;
+use crate::store::RESERVED_AGAIN_AFTER;
+use crate::store::RESERVED_FOR;
 use crate::store::SuspectRoom;
 use crate::store::TaskRecord;
 use crate::store::entry::Entry;
@@ -21,12 +22,6 @@ use super::hints::Wish;
 use super::state::Held;
 use super::state::Run;
 use super::state::State;
-
-/// How long one process may become idle for a suspect that runs alone.
-const RESERVED_FOR: Duration = Duration::from_secs(30);
-
-/// How long nobody gets the reservation after that.
-const RESERVED_AGAIN_AFTER: Duration = Duration::from_secs(60);
 
 /// What became of the search for a suspect that runs alone.
 enum Alone {
@@ -84,14 +79,7 @@ impl State {
     pub(super) fn claim(&mut self, claim: &Claim, now: Timestamp) -> Claimed {
         self.hinting.unwait(&claim.holder.process);
         let is_repeated = self.leases.contains_key(&claim.id);
-        let mut claimed = Claimed {
-            now,
-            tasks: Vec::new(),
-            next_run_at: None,
-            more: false,
-            isolate: false,
-            corrupt: Vec::new(),
-        };
+        let mut claimed = Claimed::nothing(now);
         if !is_repeated && self.ended_claims.contains_key(&claim.id) {
             return claimed;
         }

@@ -1,7 +1,6 @@
 //! Who leads, and what only the leader does.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use crate::domain::id::ClaimId;
 use crate::domain::id::NodeName;
@@ -10,6 +9,7 @@ use crate::domain::id::TaskId;
 use crate::domain::lease::Term;
 use crate::domain::state::TaskState;
 use crate::domain::time::Timestamp;
+use crate::store::BARRED_FOR;
 use crate::store::BATCH_MAX;
 use crate::store::Campaign;
 use crate::store::Cluster;
@@ -34,9 +34,6 @@ use super::state::Held;
 use super::state::Line;
 use super::state::Run;
 use super::state::State;
-
-/// How long a process that was told to resign may not stand.
-const BARRED_FOR: Duration = Duration::from_secs(5);
 
 /// The leader's place.
 #[derive(Debug, Default)]
@@ -219,7 +216,9 @@ impl State {
         let mut workers: BTreeMap<(&NodeName, &ProcessId), NodeView> = BTreeMap::new();
         for held in self.leases.values().filter(|held| held.holder.kind == HolderKind::Remote) {
             let key = (&held.holder.node, &held.holder.process);
-            let worker = workers.entry(key).or_insert_with(|| worker_view(held));
+            let worker = workers.entry(key).or_insert_with(|| {
+                NodeView::remote(key.0.clone(), key.1.clone(), 0, held.renewed_at)
+            });
             let count = u64::try_from(held.runs.len()).unwrap_or(u64::MAX);
             worker.running += count;
             worker.concurrency += count;
@@ -238,21 +237,4 @@ fn until(line: &Line, now: Timestamp, limit: usize, done: &mut Maintained) -> Ve
     let ids: Vec<TaskId> = come.map(|(_, id)| id.clone()).collect();
     done.more |= ids.len() == limit;
     ids
-}
-
-/// A remote worker that does not run anything yet.
-fn worker_view(held: &Held) -> NodeView {
-    NodeView {
-        node: held.holder.node.clone(),
-        process: held.holder.process.clone(),
-        kind: HolderKind::Remote,
-        version: String::new(),
-        queues: Vec::new(),
-        callbacks: Vec::new(),
-        concurrency: 0,
-        running: 0,
-        draining: false,
-        skew_us: 0,
-        beat_at: held.renewed_at,
-    }
 }

@@ -4,26 +4,24 @@ use std::ops::Bound;
 
 use crate::domain::id::TaskId;
 use crate::domain::time::Timestamp;
-use crate::store::Error;
-use crate::store::Filter;
 use crate::store::List;
 use crate::store::PAGE_MAX;
 use crate::store::Page;
 use crate::store::QueueStats;
 use crate::store::Result;
 use crate::store::Stats;
-use crate::store::TaskRecord;
 use crate::store::entry::Rank;
+use crate::store::listing::read_cursor;
+use crate::store::listing::write_cursor;
 
 use super::state::State;
 
 impl State {
-    /// Walks the group, else all tasks, in the order of their ids; the cursor names the last id that
-    /// was looked at, so tasks that come and go move nothing.
+    /// Walks the group, else all tasks, in the order of their ids.
     pub(super) fn list(&self, list: &List) -> Result<Page> {
         let from = match list.cursor.as_deref() {
             None => Bound::Unbounded,
-            Some(cursor) => Bound::Excluded(read_cursor(cursor).ok_or(Error::Cursor)?),
+            Some(cursor) => Bound::Excluded(read_cursor(cursor)?),
         };
         let limit = list.limit.clamp(1, PAGE_MAX);
         let bounds = (from, Bound::Unbounded);
@@ -36,7 +34,7 @@ impl State {
 
         let next = ids.last().filter(|_| ids.len() == limit).map(write_cursor);
         let entries = ids.iter().filter_map(|id| self.tasks.get(id));
-        let matching = entries.filter(|entry| matches(&list.filter, &entry.task));
+        let matching = entries.filter(|entry| list.filter.matches(&entry.task));
         let (tasks, unseen) = matching.map(|entry| (self.view(entry), entry.unseen())).unzip();
         Ok(Page { tasks, unseen, next, corrupt: Vec::new() })
     }
@@ -63,26 +61,4 @@ fn add_due(queue: &mut QueueStats, due: usize, first: Timestamp) {
         queue.due += u64::try_from(due).unwrap_or(u64::MAX);
         queue.oldest_due_at = Some(queue.oldest_due_at.map_or(first, |at| at.min(first)));
     }
-}
-
-fn matches(filter: &Filter, task: &TaskRecord) -> bool {
-    let Filter { group, queue, state, callback } = filter;
-    group.as_ref().is_none_or(|group| task.spec.group_id.as_ref() == Some(group))
-        && queue.as_ref().is_none_or(|queue| task.spec.queue == *queue)
-        && state.is_none_or(|state| task.state == state)
-        && callback.as_ref().is_none_or(|callback| task.spec.callback == *callback)
-}
-
-/// An id as hex digits, which need no care in a URL.
-fn write_cursor(id: &TaskId) -> String {
-    let digit = |nibble: u8| char::from(b"0123456789abcdef"[usize::from(nibble)]);
-    id.as_str().bytes().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
-}
-
-fn read_cursor(cursor: &str) -> Option<TaskId> {
-    let digits = cursor.as_bytes().chunks(2);
-    let bytes: Option<Vec<u8>> = digits
-        .map(|pair| std::str::from_utf8(pair).ok().and_then(|hex| u8::from_str_radix(hex, 16).ok()))
-        .collect();
-    TaskId::parse(std::str::from_utf8(&bytes?).ok()?).ok()
 }

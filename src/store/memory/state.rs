@@ -205,7 +205,7 @@ impl State {
 
     /// The depths of a queue, which is known from now on.
     pub(super) fn queue(&mut self, queue: &QueueName) -> &mut QueueStats {
-        self.queues.entry(queue.clone()).or_insert_with(|| no_tasks(queue))
+        self.queues.entry(queue.clone()).or_insert_with(|| QueueStats::of(queue))
     }
 
     pub(super) fn set_queue(&mut self, queue: &QueueName, gate: Gate) {
@@ -236,24 +236,6 @@ fn count<'a>(stats: &'a mut QueueStats, place: &Place, state: TaskState) -> &'a 
         (Place::Ended(_), TaskState::Expired) => &mut stats.expired,
         (Place::Ended(_), _) => &mut stats.completed,
         (Place::Aside, _) => &mut stats.held,
-    }
-}
-
-fn no_tasks(queue: &QueueName) -> QueueStats {
-    QueueStats {
-        queue: queue.clone(),
-        paused: false,
-        scheduled: [0; 4],
-        due: 0,
-        held: 0,
-        parked: 0,
-        suspects: 0,
-        running: 0,
-        completed: 0,
-        dead: 0,
-        cancelled: 0,
-        expired: 0,
-        oldest_due_at: None,
     }
 }
 

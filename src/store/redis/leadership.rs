@@ -6,17 +6,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use redis::FromRedisValue;
 use redis::Value;
-use serde::Deserialize;
-use serde::Serialize;
 
-use crate::domain::id::Callback;
 use crate::domain::id::ClaimId;
 use crate::domain::id::NodeName;
 use crate::domain::id::ProcessId;
-use crate::domain::id::QueueName;
 use crate::domain::lease::Term;
 use crate::domain::time::Timestamp;
 use crate::domain::time::as_us;
+use crate::store::BARRED_FOR;
 use crate::store::Campaign;
 use crate::store::Cluster;
 use crate::store::ENDED_CLAIM_KEPT;
@@ -36,6 +33,7 @@ use crate::store::Reclaim;
 use crate::store::Resign;
 use crate::store::Result;
 use crate::store::Scope;
+use crate::store::told::Told;
 
 use super::RedisStore;
 use super::failure::read;
@@ -43,21 +41,6 @@ use super::record::Row;
 use super::script;
 use super::script::Script;
 use super::verdict;
-
-/// How long a process that was told to resign may not stand.
-const BARRED_FOR: Duration = Duration::from_secs(5);
-
-/// What a process tells of itself with each beat.
-#[derive(Deserialize, Serialize)]
-pub(super) struct Told {
-    pub(super) version: String,
-    pub(super) queues: Vec<QueueName>,
-    pub(super) callbacks: Vec<Callback>,
-    pub(super) concurrency: u64,
-    pub(super) running: u64,
-    pub(super) draining: bool,
-    pub(super) skew_us: i64,
-}
 
 /// Claim, node, process, kind, length, grace, end, whether its holder seems dead, tasks.
 type LeaseReply = (String, String, String, String, u64, u64, i64, bool, Vec<Row>);
@@ -200,19 +183,9 @@ fn lease_view(reply: LeaseReply) -> (Option<LeaseView>, Vec<String>) {
 fn node_view(texts: &[String]) -> Option<NodeView> {
     let (process, told) = texts[1].split_once('\t')?;
     let told: Told = serde_json::from_str(told).ok()?;
-    Some(NodeView {
-        node: NodeName::parse(&texts[0]).ok()?,
-        process: ProcessId::parse(process).ok()?,
-        kind: HolderKind::Node,
-        version: told.version,
-        queues: told.queues,
-        callbacks: told.callbacks,
-        concurrency: told.concurrency,
-        running: told.running,
-        draining: told.draining,
-        skew_us: told.skew_us,
-        beat_at: Timestamp::from_us(texts[2].parse().ok()?),
-    })
+    let node = NodeName::parse(&texts[0]).ok()?;
+    let beat_at = Timestamp::from_us(texts[2].parse().ok()?);
+    Some(told.view(node, ProcessId::parse(process).ok()?, beat_at))
 }
 
 /// One view per remote worker, from one line per claim.
@@ -224,19 +197,8 @@ fn worker_views(texts: &[String]) -> Vec<NodeView> {
         *running += claim[3].parse().unwrap_or(0);
     }
     let views = workers.into_iter().filter_map(|((node, process), (beat_us, running))| {
-        Some(NodeView {
-            node: NodeName::parse(node).ok()?,
-            process: ProcessId::parse(process).ok()?,
-            kind: HolderKind::Remote,
-            version: String::new(),
-            queues: Vec::new(),
-            callbacks: Vec::new(),
-            concurrency: running,
-            running,
-            draining: false,
-            skew_us: 0,
-            beat_at: Timestamp::from_us(beat_us),
-        })
+        let (node, process) = (NodeName::parse(node).ok()?, ProcessId::parse(process).ok()?);
+        Some(NodeView::remote(node, process, running, Timestamp::from_us(beat_us)))
     });
     views.collect()
 }

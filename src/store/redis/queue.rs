@@ -17,7 +17,6 @@ use crate::domain::time::Timestamp;
 use crate::domain::time::as_us;
 use crate::store::AckItem;
 use crate::store::Acked;
-use crate::store::Beat;
 use crate::store::Claim;
 use crate::store::Claimed;
 use crate::store::Hints;
@@ -28,11 +27,11 @@ use crate::store::Queue;
 use crate::store::Result;
 use crate::store::Stop;
 use crate::store::StopReason;
+use crate::store::told::Told;
 
 use super::RedisStore;
 use super::hints::RedisHints;
 use super::keys;
-use super::leadership::Told;
 use super::leadership::leader_of;
 use super::record::Lossy;
 use super::record::Row;
@@ -76,7 +75,7 @@ impl Queue for RedisStore {
                 call.arg(if beat.leaving { "-1" } else { "1" })
                     .arg(beat.node.as_str())
                     .arg(beat.process.as_str())
-                    .arg(told(beat));
+                    .arg(Told::of(beat).to_text());
             }
             None => {
                 call.arg("0").arg("").arg("").arg("");
@@ -273,17 +272,4 @@ fn read_claim(claim: &Claim, reply: ClaimReply) -> (Claimed, Vec<String>) {
         }
     }
     (claimed, damaged)
-}
-
-fn told(beat: &Beat) -> String {
-    let told = Told {
-        version: beat.version.clone(),
-        queues: beat.queues.clone(),
-        callbacks: beat.callbacks.to_vec(),
-        concurrency: u64::try_from(beat.concurrency).unwrap_or(u64::MAX),
-        running: u64::try_from(beat.running).unwrap_or(u64::MAX),
-        draining: beat.draining,
-        skew_us: beat.skew_us,
-    };
-    serde_json::to_string(&told).expect("texts and numbers can be written as JSON")
 }

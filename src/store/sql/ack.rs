@@ -5,8 +5,6 @@ use std::collections::BTreeSet;
 
 use crate::domain::id::ClaimId;
 use crate::domain::id::TaskId;
-use crate::domain::lease::Fence;
-use crate::domain::state::Verdict;
 use crate::store::AckItem;
 use crate::store::Acked;
 use crate::store::entry::Entry;
@@ -17,9 +15,9 @@ use super::Statement;
 use super::Step;
 use super::Tx;
 use super::entries;
-use super::entries::Brought;
 use super::entries::Changes;
 use super::entries::Ghost;
+use super::entries::HandedBack;
 use super::entries::TASK_BY_ID;
 use super::entries::TASK_RUN;
 use super::row::Reader;
@@ -34,15 +32,6 @@ static ENDED_CLAIM_INSERT: Statement =
 #[derive(Clone, Debug)]
 pub(in crate::store) struct Ack(pub(in crate::store) Vec<AckItem>);
 
-/// The outcome of a run under a claim.
-#[derive(Clone, Copy)]
-pub(super) struct HandedBack<'a> {
-    pub(super) claim: &'a ClaimId,
-    pub(super) task: &'a TaskId,
-    pub(super) fence: Fence,
-    pub(super) verdict: &'a Verdict,
-}
-
 impl Step for Ack {
     type Reply = Vec<Acked>;
 
@@ -50,26 +39,17 @@ impl Step for Ack {
 
     async fn take<T: Tx>(&self, tx: &mut T) -> Answer<Vec<Acked>> {
         let Self(items) = self;
-        let runs: Vec<Brought<'_>> = items
-            .iter()
-            .map(|AckItem { claim, task, fence, spec, .. }| Brought {
-                task,
-                claim,
-                fence: *fence,
-                spec,
-            })
-            .collect();
-        let known = entries::by_run(tx, &TASK_RUN, &runs).await?;
-        let mut returns = Returns::new(known);
         let handed: Vec<HandedBack<'_>> = items
             .iter()
-            .map(|AckItem { claim, task, fence, verdict, .. }| HandedBack {
+            .map(|AckItem { claim, task, fence, spec, verdict }| HandedBack {
                 claim,
                 task,
                 fence: *fence,
+                spec,
                 verdict,
             })
             .collect();
+        let mut returns = Returns::new(entries::by_run(tx, &TASK_RUN, &handed).await?);
         returns.know_ghosts(tx, &handed).await?;
         let mut acked = Vec::with_capacity(items.len());
         for handed in &handed {
@@ -118,7 +98,7 @@ impl Returns {
     /// Applies a verdict if the claim holds the task with that fence (T5). Whoever is accepted
     /// leaves the claim in the same step, so no second outcome is (T6).
     pub(super) fn take<T: Tx>(&mut self, handed: &HandedBack<'_>, tx: &T) -> bool {
-        let HandedBack { claim, task, fence, verdict } = *handed;
+        let HandedBack { claim, task, fence, verdict, .. } = *handed;
         if !self.holds(handed) {
             let is_own = |ghost: &Ghost| ghost.claim == *claim && ghost.fence == fence;
             if self.ghosts.get(task).is_some_and(is_own) {

@@ -7,6 +7,7 @@ use crate::domain::id::TaskId;
 use crate::domain::id::UniqueKey;
 use crate::domain::state::TaskState;
 use crate::domain::task::NewTask;
+use crate::domain::time::Timestamp;
 use crate::store::Add;
 use crate::store::AddOutcome;
 use crate::store::Added;
@@ -51,7 +52,7 @@ impl Step for Add {
 
 struct Adding<'a> {
     add: &'a Add,
-    now: crate::domain::time::Timestamp,
+    now: Timestamp,
     known: BTreeMap<TaskId, Entry>,
     keys: BTreeMap<UniqueKey, TaskId>,
     /// Ids whose superseded run has not let go.

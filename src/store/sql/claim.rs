@@ -1,18 +1,22 @@
 //! Due tasks are leased.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use crate::domain::id::Callback;
+use crate::domain::id::ClaimId;
 use crate::domain::id::QueueName;
 use crate::domain::id::TaskId;
+use crate::domain::lease::Lease;
 use crate::domain::state::TaskState;
 use crate::domain::time::Timestamp;
 use crate::domain::time::as_us;
 use crate::store::Claim;
 use crate::store::Claimed;
 use crate::store::HolderKind;
+use crate::store::RESERVED_AGAIN_AFTER;
+use crate::store::RESERVED_FOR;
 use crate::store::SuspectRoom;
+use crate::store::TaskRecord;
 use crate::store::entry::Entry;
 use crate::store::entry::Lane;
 use crate::store::entry::Rank;
@@ -40,12 +44,6 @@ static LEASE_INSERT: Statement = Statement::new(include_str!("statements/lease_i
 static LEADER_HELD: Statement = Statement::new(include_str!("statements/leader_held.sql"));
 static LEADER_RESERVE: Statement = Statement::new(include_str!("statements/leader_reserve.sql"));
 
-/// How long one process may become idle for a suspect that runs alone.
-const RESERVED_FOR: Duration = Duration::from_secs(30);
-
-/// How long nobody gets the reservation after that.
-const RESERVED_AGAIN_AFTER: Duration = Duration::from_secs(60);
-
 /// Looks whether a claim would take anything, without holding a row: most polls find nothing.
 #[derive(Clone, Debug)]
 pub(in crate::store) struct Peek(pub(in crate::store) Claim);
@@ -63,8 +61,9 @@ impl Step for Peek {
         if known(tx, claim).await?.is_some() {
             return Ok(None);
         }
-        let mut claimed = nothing(tx.now());
-        for lane in lanes(tx, claim).await? {
+        let mut claimed = Claimed::nothing(tx.now());
+        let queues = open_queues(tx, claim).await?;
+        for lane in lanes(tx, claim, &queues).await? {
             if lane.first <= horizon {
                 return Ok(None);
             }
@@ -82,7 +81,7 @@ impl Step for Claim {
     const METHOD: &'static str = "claim";
 
     async fn take<T: Tx>(&self, tx: &mut T) -> Answer<Claimed> {
-        let mut claimed = nothing(tx.now());
+        let mut claimed = Claimed::nothing(tx.now());
         let horizon = tx.now().plus(self.ahead);
         let (room, left) = (self.suspects, self.limit);
         let mut taking = Taking {
@@ -94,19 +93,22 @@ impl Step for Claim {
             changes: Changes::default(),
             corrupt: Vec::new(),
         };
-        match known(tx, self).await? {
-            Some(Known::Ended) => return Ok(claimed),
-            Some(Known::Live) => claimed.tasks = runs_of(tx, self).await?,
-            None => {
-                claimed.isolate = taking.due(tx).await?;
-                let Taking { taken, changes, corrupt, .. } = &mut taking;
-                claimed.corrupt = std::mem::take(corrupt);
-                let (taken, changes) = (std::mem::take(taken), std::mem::take(changes));
-                changes.write(tx).await?;
-                claimed.tasks = lease(tx, self, taken).await?;
-            }
+        let known = known(tx, self).await?;
+        if known.is_some_and(|known| known == Known::Ended) {
+            return Ok(claimed);
         }
-        for lane in lanes(tx, self).await? {
+        let queues = open_queues(tx, self).await?;
+        if known.is_some() {
+            claimed.tasks = runs_of(tx, self).await?;
+        } else {
+            claimed.isolate = taking.due(tx, &queues).await?;
+            let Taking { taken, changes, corrupt, .. } = &mut taking;
+            claimed.corrupt = std::mem::take(corrupt);
+            let (taken, changes) = (std::mem::take(taken), std::mem::take(changes));
+            changes.write(tx).await?;
+            claimed.tasks = lease(tx, self, taken).await?;
+        }
+        for lane in lanes(tx, self, &queues).await? {
             if reaches(lane.lane.rank, taking.room) {
                 claimed.next_run_at = Some(earlier(claimed.next_run_at, lane.first));
                 claimed.more |= lane.first <= horizon;
@@ -116,22 +118,12 @@ impl Step for Claim {
     }
 }
 
-fn nothing(now: Timestamp) -> Claimed {
-    Claimed {
-        now,
-        tasks: Vec::new(),
-        next_run_at: None,
-        more: false,
-        isolate: false,
-        corrupt: Vec::new(),
-    }
-}
-
 fn earlier(known: Option<Timestamp>, at: Timestamp) -> Timestamp {
     known.map_or(at, |known| known.min(at))
 }
 
 /// What is known of a claim's id.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Known {
     Live,
     Ended,
@@ -157,12 +149,17 @@ struct Found {
     first: Timestamp,
 }
 
-/// The lanes that a claim may take from, in the order of claiming. Paused queues have none (T8).
-async fn lanes<T: Tx>(tx: &mut T, claim: &Claim) -> Answer<Vec<Found>> {
+/// The queues of a claim that are known and not paused, in its order (T8).
+async fn open_queues<'a, T: Tx>(tx: &mut T, claim: &'a Claim) -> Answer<Vec<&'a QueueName>> {
     let gates = queues::known(tx, &claim.queues).await?;
     let is_open = |queue: &&QueueName| gates.get(*queue).is_some_and(|paused| !paused);
+    Ok(claim.queues.iter().filter(is_open).collect())
+}
+
+/// The lanes of queues that a claim may take from, in the order of claiming.
+async fn lanes<T: Tx>(tx: &mut T, claim: &Claim, queues: &[&QueueName]) -> Answer<Vec<Found>> {
     let mut found = Vec::new();
-    for queue in claim.queues.iter().filter(is_open) {
+    for queue in queues {
         let (from, to) = place::lanes_of(queue);
         for (text, first) in places(tx, &from, &to).await? {
             let Some(lane) = place::lane(&text) else { continue };
@@ -226,8 +223,8 @@ struct Taking<'a> {
 
 impl Taking<'_> {
     /// Takes tasks from the lanes, in their order. Answers whether the claimer is to become idle.
-    async fn due<T: Tx>(&mut self, tx: &mut T) -> Answer<bool> {
-        let found = lanes(tx, self.claim).await?;
+    async fn due<T: Tx>(&mut self, tx: &mut T, queues: &[&QueueName]) -> Answer<bool> {
+        let found = lanes(tx, self.claim, queues).await?;
         let due: Vec<Lane> = found
             .into_iter()
             .filter(|found| found.first <= self.horizon)
@@ -317,11 +314,7 @@ impl Taking<'_> {
 }
 
 /// Leases what was taken. One fence serves all, above every earlier one of each (T4).
-async fn lease<T: Tx>(
-    tx: &mut T,
-    claim: &Claim,
-    mut taken: Vec<Entry>,
-) -> Answer<Vec<crate::store::TaskRecord>> {
+async fn lease<T: Tx>(tx: &mut T, claim: &Claim, mut taken: Vec<Entry>) -> Answer<Vec<TaskRecord>> {
     if taken.is_empty() {
         return Ok(Vec::new());
     }
@@ -353,12 +346,8 @@ async fn lease<T: Tx>(
         number.into(),
     ];
     tx.insert(&LEASE_INSERT, vec![row]).await?;
-    let lease = crate::domain::lease::Lease {
-        node: claim.holder.node.clone(),
-        claim_id: claim.id.clone(),
-        fence,
-        expires_at,
-    };
+    let lease =
+        Lease { node: claim.holder.node.clone(), claim_id: claim.id.clone(), fence, expires_at };
     for entry in &mut taken {
         entry.start(&claim.id, fence);
     }
@@ -366,7 +355,7 @@ async fn lease<T: Tx>(
 }
 
 /// What a claim still holds, most urgent first.
-async fn runs_of<T: Tx>(tx: &mut T, claim: &Claim) -> Answer<Vec<crate::store::TaskRecord>> {
+async fn runs_of<T: Tx>(tx: &mut T, claim: &Claim) -> Answer<Vec<TaskRecord>> {
     let runs = under(tx, [&claim.id]).await?;
     let mut tasks = entries::views(tx, &runs).await?;
     tasks.sort_by_key(|task| (task.spec.priority, task.run_at));
@@ -376,7 +365,7 @@ async fn runs_of<T: Tx>(tx: &mut T, claim: &Claim) -> Answer<Vec<crate::store::T
 /// The tasks that run under claims; those that cannot be read are passed over.
 pub(super) async fn under<'a, T: Tx>(
     tx: &mut T,
-    claims: impl IntoIterator<Item = &'a crate::domain::id::ClaimId>,
+    claims: impl IntoIterator<Item = &'a ClaimId>,
 ) -> Answer<Vec<Entry>> {
     let places: BTreeSet<String> = claims.into_iter().map(place::of_claim).collect();
     if places.is_empty() {

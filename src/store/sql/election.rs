@@ -1,10 +1,9 @@
 //! Who leads.
 
-use std::time::Duration;
-
 use crate::domain::id::ProcessId;
 use crate::domain::lease::Term;
 use crate::domain::time::Timestamp;
+use crate::store::BARRED_FOR;
 use crate::store::Campaign;
 use crate::store::Leader;
 use crate::store::Leading;
@@ -12,10 +11,12 @@ use crate::store::Mandate;
 use crate::store::Resign;
 
 use super::Answer;
+use super::Arg;
 use super::Columns;
 use super::Statement;
 use super::Step;
 use super::Tx;
+use super::Value;
 use super::row::Reader;
 use super::row::unreadable;
 
@@ -24,9 +25,6 @@ static LEADER_HELD: Statement = Statement::new(include_str!("statements/leader_h
 static LEADER_SET: Statement = Statement::new(include_str!("statements/leader_set.sql"));
 static FENCE_HELD: Statement = Statement::new(include_str!("statements/fence_held.sql"));
 static FENCE_SET: Statement = Statement::new(include_str!("statements/fence_set.sql"));
-
-/// How long a process that was told to resign may not stand.
-const BARRED_FOR: Duration = Duration::from_secs(5);
 
 /// The leader's place.
 struct Chair {
@@ -71,7 +69,7 @@ impl Chair {
             Some((process, until)) => (Some(process.as_str()), *until),
             None => (None, Timestamp::EPOCH),
         };
-        let one = |value: super::Value| super::Arg::One(value);
+        let one = |value: Value| Arg::One(value);
         let args = vec![
             one(last.map(|leader| leader.node.as_str()).into()),
             one(last.map(|leader| leader.process.as_str()).into()),
@@ -85,7 +83,7 @@ impl Chair {
     }
 }
 
-fn number(term: Term) -> super::Value {
+fn number(term: Term) -> Value {
     i64::try_from(term.0).unwrap_or(i64::MAX).into()
 }
 
@@ -113,7 +111,7 @@ pub(super) async fn admits<T: Tx>(tx: &mut T, mandate: &Mandate) -> Answer<bool>
     if !leads || acted > mandate.term {
         return Ok(false);
     }
-    let term = super::Arg::One(number(mandate.term));
+    let term = Arg::One(number(mandate.term));
     tx.run(&FENCE_SET, vec![term, tx.now().into(), tx.ns().into()]).await?;
     Ok(true)
 }

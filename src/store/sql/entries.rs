@@ -9,9 +9,11 @@ use crate::domain::id::TaskId;
 use crate::domain::id::UniqueKey;
 use crate::domain::lease::Fence;
 use crate::domain::lease::Lease;
+use crate::domain::state::Verdict;
 use crate::domain::task::Spec;
 use crate::domain::time::Timestamp;
 use crate::store::BATCH_MAX;
+use crate::store::Error;
 use crate::store::TaskRecord;
 use crate::store::entry::Entry;
 
@@ -20,6 +22,7 @@ use super::Arg;
 use super::Columns;
 use super::Statement;
 use super::Tx;
+use super::Value;
 use super::row;
 use super::row::Reader;
 use super::row::unreadable;
@@ -53,19 +56,20 @@ pub(super) async fn by_id<T: Tx>(
 ) -> Answer<BTreeMap<TaskId, Entry>> {
     let mut found = BTreeMap::new();
     for rows in chunks(tx, statement, ids).await? {
-        let entry = row::read(rows, None).map_err(crate::store::Error::from)?;
+        let entry = row::read(rows, None).map_err(Error::from)?;
         found.insert(entry.task.id.clone(), entry);
     }
     Ok(found)
 }
 
-/// A run whose spec is brought along by who hands it back.
+/// The outcome of a run under a claim, with the spec that came with the claim.
 #[derive(Clone, Copy)]
-pub(super) struct Brought<'a> {
-    pub(super) task: &'a TaskId,
+pub(super) struct HandedBack<'a> {
     pub(super) claim: &'a ClaimId,
+    pub(super) task: &'a TaskId,
     pub(super) fence: Fence,
     pub(super) spec: &'a Arc<Spec>,
+    pub(super) verdict: &'a Verdict,
 }
 
 /// The tasks of these runs; those that do not run so any more are left out. A spec counts only with
@@ -73,20 +77,23 @@ pub(super) struct Brought<'a> {
 pub(super) async fn by_run<T: Tx>(
     tx: &mut T,
     statement: &'static Statement,
-    runs: &[Brought<'_>],
+    runs: &[HandedBack<'_>],
 ) -> Answer<BTreeMap<TaskId, Entry>> {
-    let mut brought: BTreeMap<&TaskId, Vec<Brought<'_>>> = BTreeMap::new();
+    let mut handed: BTreeMap<&TaskId, Vec<HandedBack<'_>>> = BTreeMap::new();
     for run in runs {
-        brought.entry(run.task).or_default().push(*run);
+        handed.entry(run.task).or_default().push(*run);
     }
-    let ids = brought.keys().copied().collect();
+    let ids = handed.keys().copied().collect();
     let mut found = BTreeMap::new();
     for columns in chunks(tx, statement, &ids).await? {
-        let id = Reader::new(columns.clone()).parsed::<TaskId>().map_err(unreadable)?;
-        let Some(runs) = brought.get(&id) else { continue };
+        let id = match columns.first() {
+            Some(Value::Text(id)) => TaskId::parse(id).map_err(unreadable)?,
+            other => return Err(unreadable(format!("{other:?} is no id")).into()),
+        };
+        let Some(runs) = handed.get(&id) else { continue };
         let entry = row::read(columns, Some(Arc::clone(runs[0].spec)));
-        let mut entry = entry.map_err(crate::store::Error::from)?;
-        let is_own = |run: &&Brought<'_>| {
+        let mut entry = entry.map_err(Error::from)?;
+        let is_own = |run: &&HandedBack<'_>| {
             entry.claim.as_ref() == Some(run.claim) && entry.fence == Some(run.fence)
         };
         if let Some(own) = runs.iter().find(is_own) {

@@ -1,16 +1,17 @@
 //! Tasks are read.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use crate::domain::id::TaskId;
-use crate::store::Error;
 use crate::store::Fetch;
-use crate::store::Filter;
 use crate::store::List;
 use crate::store::PAGE_MAX;
 use crate::store::Page;
 use crate::store::TaskRecord;
 use crate::store::entry::Entry;
+use crate::store::listing::read_cursor;
+use crate::store::listing::write_cursor;
 
 use super::Answer;
 use super::Arg;
@@ -34,10 +35,11 @@ impl Step for Fetch {
     async fn take<T: Tx>(&self, tx: &mut T) -> Answer<Self::Reply> {
         let wanted: BTreeSet<&TaskId> = self.ids.iter().collect();
         let known = entries::by_id(tx, &TASK_SEEN, &wanted).await?;
-        let found: Vec<_> = known.into_values().collect();
-        let views = entries::views(tx, &found).await?;
-        let find = |id: &TaskId| views.iter().find(|task| task.id == *id).cloned();
-        Ok(self.ids.iter().map(find).collect())
+        let entries: Vec<Entry> = known.into_values().collect();
+        let views = entries::views(tx, &entries).await?;
+        let found: BTreeMap<&TaskId, &TaskRecord> =
+            views.iter().map(|task| (&task.id, task)).collect();
+        Ok(self.ids.iter().map(|id| found.get(id).map(|task| (*task).clone())).collect())
     }
 }
 
@@ -70,12 +72,11 @@ impl Step for List {
     const METHOD: &'static str = "list";
     const READS: bool = true;
 
-    /// Walks the group, else all tasks, in the order of their ids; the cursor names the last id that
-    /// was looked at, so tasks that come and go move nothing.
+    /// Walks the group, else all tasks, in the order of their ids.
     async fn take<T: Tx>(&self, tx: &mut T) -> Answer<Page> {
         let after = match self.cursor.as_deref() {
             None => String::new(),
-            Some(cursor) => read_cursor(cursor).ok_or(Error::Cursor)?.to_string(),
+            Some(cursor) => read_cursor(cursor)?.to_string(),
         };
         let limit = self.limit.clamp(1, PAGE_MAX);
         let mut args: Vec<Arg> = vec![tx.ns().into()];
@@ -90,7 +91,7 @@ impl Step for List {
             match row::read(columns, None) {
                 Ok(entry) => {
                     last = Some(write_cursor(&entry.task.id));
-                    if matches(&self.filter, &entry.task) {
+                    if self.filter.matches(&entry.task) {
                         matching.push(entry);
                     }
                 }
@@ -104,26 +105,4 @@ impl Step for List {
         let unseen = matching.iter().map(Entry::unseen).collect();
         Ok(Page { tasks, unseen, next: last.filter(|_| is_full), corrupt })
     }
-}
-
-fn matches(filter: &Filter, task: &TaskRecord) -> bool {
-    let Filter { group, queue, state, callback } = filter;
-    group.as_ref().is_none_or(|group| task.spec.group_id.as_ref() == Some(group))
-        && queue.as_ref().is_none_or(|queue| task.spec.queue == *queue)
-        && state.is_none_or(|state| task.state == state)
-        && callback.as_ref().is_none_or(|callback| task.spec.callback == *callback)
-}
-
-/// An id as hex digits, which need no care in a URL.
-fn write_cursor(id: &TaskId) -> String {
-    let digit = |nibble: u8| char::from(b"0123456789abcdef"[usize::from(nibble)]);
-    id.as_str().bytes().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
-}
-
-fn read_cursor(cursor: &str) -> Option<TaskId> {
-    let digits = cursor.as_bytes().chunks(2);
-    let bytes: Option<Vec<u8>> = digits
-        .map(|pair| std::str::from_utf8(pair).ok().and_then(|hex| u8::from_str_radix(hex, 16).ok()))
-        .collect();
-    TaskId::parse(std::str::from_utf8(&bytes?).ok()?).ok()
 }

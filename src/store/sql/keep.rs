@@ -2,18 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use serde::Deserialize;
-use serde::Serialize;
-
-use crate::domain::id::Callback;
 use crate::domain::id::ClaimId;
-use crate::domain::id::QueueName;
 use crate::domain::time::as_us;
 use crate::store::Beat;
 use crate::store::Keep;
 use crate::store::Kept;
 use crate::store::Stop;
 use crate::store::StopReason;
+use crate::store::told::Told;
 
 use super::Answer;
 use super::Arg;
@@ -30,18 +26,6 @@ static STOP_OF_CLAIM: Statement = Statement::new(include_str!("statements/stop_o
 static NODE_DELETE: Statement = Statement::new(include_str!("statements/node_delete.sql"));
 static NODE_LEAVE: Statement = Statement::new(include_str!("statements/node_leave.sql"));
 static NODE_INSERT: Statement = Statement::new(include_str!("statements/node_insert.sql"));
-
-/// What a process tells of itself, beside its name and identity.
-#[derive(Serialize, Deserialize)]
-pub(super) struct Told {
-    pub(super) version: String,
-    pub(super) queues: Vec<QueueName>,
-    pub(super) callbacks: Vec<Callback>,
-    pub(super) concurrency: u64,
-    pub(super) running: u64,
-    pub(super) draining: bool,
-    pub(super) skew_us: i64,
-}
 
 impl Step for Keep {
     type Reply = Kept;
@@ -95,16 +79,7 @@ async fn take_beat<T: Tx>(tx: &mut T, beat: &Beat) -> Answer<()> {
     if beat.leaving {
         return tx.run(&NODE_LEAVE, vec![ns.into(), node.into(), process.into()]).await;
     }
-    let told = Told {
-        version: beat.version.clone(),
-        queues: beat.queues.clone(),
-        callbacks: beat.callbacks.to_vec(),
-        concurrency: u64::try_from(beat.concurrency).unwrap_or(u64::MAX),
-        running: u64::try_from(beat.running).unwrap_or(u64::MAX),
-        draining: beat.draining,
-        skew_us: beat.skew_us,
-    };
-    let told = serde_json::to_string(&told).expect("texts and numbers can be written as JSON");
+    let told = Told::of(beat).to_text();
     tx.run(&NODE_DELETE, vec![ns.into(), node.into()]).await?;
     let row = vec![ns.into(), node.into(), process.into(), tx.now().into(), told.into()];
     tx.insert(&NODE_INSERT, vec![row]).await

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::domain::id::ClaimId;
+use crate::domain::id::ProcessId;
 use crate::domain::id::TaskId;
 use crate::domain::time::Timestamp;
 use crate::store::BATCH_MAX;
@@ -14,6 +15,7 @@ use crate::store::Look;
 use crate::store::Reclaim;
 use crate::store::ReclaimItem;
 use crate::store::Scope;
+use crate::store::TaskRecord;
 
 use super::Answer;
 use super::Arg;
@@ -22,12 +24,11 @@ use super::Statement;
 use super::Step;
 use super::Tx;
 use super::ack;
-use super::ack::HandedBack;
 use super::ack::Returns;
 use super::claim::under;
 use super::election;
 use super::entries;
-use super::entries::Brought;
+use super::entries::HandedBack;
 use super::entries::TASK_LOST;
 use super::row::Reader;
 use super::row::unreadable;
@@ -69,7 +70,7 @@ impl Step for Look {
             let runs = under(tx, claims).await?;
             let tasks = entries::views(tx, &runs).await?;
             for view in &mut views {
-                let is_under = |task: &&crate::store::TaskRecord| {
+                let is_under = |task: &&TaskRecord| {
                     task.lease.as_ref().is_some_and(|lease| lease.claim_id == view.claim)
                 };
                 view.tasks = tasks.iter().filter(is_under).cloned().collect();
@@ -87,7 +88,7 @@ impl Step for Look {
 fn view(columns: Columns) -> Result<LeaseView, String> {
     let mut row = Reader::new(columns);
     let (claim, node) = (row.parsed()?, row.parsed()?);
-    let process: crate::domain::id::ProcessId = row.parsed()?;
+    let process: ProcessId = row.parsed()?;
     let kind = if row.text()? == "remote" { HolderKind::Remote } else { HolderKind::Node };
     let (ttl, grace) = (length(row.int()?), length(row.int()?));
     let (expires_at, renewed_at) = (row.moment()?, row.moment()?);
@@ -118,24 +119,24 @@ impl Step for Reclaim {
             return Ok(Led::Done(0));
         }
 
-        let runs: Vec<Brought<'_>> = self
+        let handed: Vec<HandedBack<'_>> = self
             .items
             .iter()
-            .map(|ReclaimItem { task, fence, spec, .. }| Brought {
-                task,
+            .map(|ReclaimItem { task, fence, spec, verdict }| HandedBack {
                 claim,
+                task,
                 fence: *fence,
                 spec,
+                verdict,
             })
             .collect();
-        let mut returns = Returns::new(entries::by_run(tx, &TASK_LOST, &runs).await?);
+        let mut returns = Returns::new(entries::by_run(tx, &TASK_LOST, &handed).await?);
         for id in superseded(tx, claim).await? {
             returns.let_go(id);
         }
         let mut taken = 0;
-        for ReclaimItem { task, fence, verdict, .. } in &self.items {
-            let handed = HandedBack { claim, task, fence: *fence, verdict };
-            taken += u64::from(returns.take(&handed, tx));
+        for handed in &handed {
+            taken += u64::from(returns.take(handed, tx));
         }
         returns.write(tx).await?;
         ack::close_empty(tx, [claim]).await?;

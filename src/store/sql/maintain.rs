@@ -10,12 +10,12 @@ use crate::domain::state::TaskState;
 use crate::domain::time::Timestamp;
 use crate::store::Cluster;
 use crate::store::ENDED_CLAIM_KEPT;
-use crate::store::HolderKind;
 use crate::store::Led;
 use crate::store::Maintain;
 use crate::store::Maintained;
 use crate::store::NODE_FORGOTTEN_AFTER;
 use crate::store::NodeView;
+use crate::store::told::Told;
 
 use super::Answer;
 use super::Columns;
@@ -27,7 +27,6 @@ use super::election;
 use super::entries;
 use super::entries::Changes;
 use super::entries::TASK_FREE;
-use super::keep::Told;
 use super::place;
 use super::row::Reader;
 use super::row::unreadable;
@@ -102,13 +101,12 @@ async fn finish<T: Tx>(
 ) -> Answer<()> {
     let now = tx.now();
     let wanted: BTreeSet<&TaskId> = late.iter().chain(over).collect();
-    let held = entries::ghosts(tx, wanted.iter().copied()).await?;
     let mut changes = Changes::default();
     for (id, entry) in entries::by_id(tx, &TASK_FREE, &wanted).await? {
         if late.contains(&id) && entry.expires().is_some_and(|at| at <= now) {
             changes.take(&entry);
             if let Some(entry) = entry.end(TaskState::Expired, now, tx.options()) {
-                changes.put(entry, held.contains_key(&id));
+                changes.put(entry, false);
             }
             done.expired += 1;
         } else if over.contains(&id) && entry.prune_at.is_some_and(|at| at <= now) {
@@ -145,21 +143,7 @@ fn node(columns: Columns) -> Result<NodeView, String> {
     let mut row = Reader::new(columns);
     let (node, process, beat_at) = (row.parsed()?, row.parsed()?, row.moment()?);
     let told: Told = serde_json::from_str(&row.text()?).map_err(|e| format!("told: {e}"))?;
-    let Told { version, queues, callbacks, concurrency, running, draining, skew_us } = told;
-    let kind = HolderKind::Node;
-    Ok(NodeView {
-        node,
-        process,
-        kind,
-        version,
-        queues,
-        callbacks,
-        concurrency,
-        running,
-        draining,
-        skew_us,
-        beat_at,
-    })
+    Ok(told.view(node, process, beat_at))
 }
 
 impl Step for AskCluster {
@@ -170,38 +154,21 @@ impl Step for AskCluster {
 
     async fn take<T: Tx>(&self, tx: &mut T) -> Answer<Cluster> {
         let mut nodes = nodes(tx).await?;
-        let mut workers: BTreeMap<(NodeName, ProcessId), NodeView> = BTreeMap::new();
+        let mut workers: BTreeMap<(NodeName, ProcessId), (u64, Timestamp)> = BTreeMap::new();
         for columns in tx.rows(&LEASE_REMOTE, vec![tx.ns().into()]).await? {
-            let (worker, count) = worker(columns).map_err(unreadable)?;
-            let key = (worker.node.clone(), worker.process.clone());
-            let known = workers.entry(key).or_insert_with(|| worker.clone());
-            known.running += count;
-            known.concurrency += count;
-            known.beat_at = known.beat_at.max(worker.beat_at);
+            let mut row = Reader::new(columns);
+            let mut read = || -> Result<_, String> {
+                Ok(((row.parsed()?, row.parsed()?), row.moment()?, row.int()?.unsigned_abs()))
+            };
+            let (key, beat_at, count): ((NodeName, ProcessId), _, _) =
+                read().map_err(unreadable)?;
+            let worker = workers.entry(key).or_insert((0, beat_at));
+            *worker = (worker.0 + count, worker.1.max(beat_at));
         }
-        nodes.extend(workers.into_values());
+        nodes.extend(workers.into_iter().map(|((node, process), (running, beat_at))| {
+            NodeView::remote(node, process, running, beat_at)
+        }));
         nodes.sort_by(|a, b| (&a.node, &a.process).cmp(&(&b.node, &b.process)));
         Ok(Cluster { now: tx.now(), nodes, leader: election::leader(tx).await? })
     }
-}
-
-/// A remote worker that does not run anything yet, and what one of its leases holds.
-fn worker(columns: Columns) -> Result<(NodeView, u64), String> {
-    let mut row = Reader::new(columns);
-    let (node, process, beat_at) = (row.parsed()?, row.parsed()?, row.moment()?);
-    let count = row.int()?.unsigned_abs();
-    let worker = NodeView {
-        node,
-        process,
-        kind: HolderKind::Remote,
-        version: String::new(),
-        queues: Vec::new(),
-        callbacks: Vec::new(),
-        concurrency: 0,
-        running: 0,
-        draining: false,
-        skew_us: 0,
-        beat_at,
-    };
-    Ok((worker, count))
 }

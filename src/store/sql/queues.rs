@@ -96,7 +96,7 @@ impl Step for AskStats {
         let gates = read_gates(tx.rows(&QUEUE_ALL, vec![ns.into()]).await?)?;
         let mut depths = Depths { now, next_run_at: None, queues: BTreeMap::new() };
         for (queue, paused) in gates {
-            let stats = QueueStats { paused, ..no_tasks(&queue) };
+            let stats = QueueStats { paused, ..QueueStats::of(&queue) };
             depths.queues.insert(queue, stats);
         }
         // Places begin with `e:`, `h:` or `l:`, apart from those of running tasks and of damage.
@@ -123,7 +123,7 @@ struct Depths {
 
 impl Depths {
     fn queue(&mut self, name: &QueueName) -> &mut QueueStats {
-        self.queues.entry(name.clone()).or_insert_with(|| no_tasks(name))
+        self.queues.entry(name.clone()).or_insert_with(|| QueueStats::of(name))
     }
 
     fn count(&mut self, columns: Columns) -> Result<(), String> {
@@ -158,23 +158,5 @@ impl Depths {
             self.queue(&queue).held += count;
         }
         Ok(())
-    }
-}
-
-fn no_tasks(queue: &QueueName) -> QueueStats {
-    QueueStats {
-        queue: queue.clone(),
-        paused: false,
-        scheduled: [0; 4],
-        due: 0,
-        held: 0,
-        parked: 0,
-        suspects: 0,
-        running: 0,
-        completed: 0,
-        dead: 0,
-        cancelled: 0,
-        expired: 0,
-        oldest_due_at: None,
     }
 }

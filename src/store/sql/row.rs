@@ -4,6 +4,8 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use crate::domain::arrival::Asked;
+use crate::domain::id::ClaimId;
+use crate::domain::id::GroupId;
 use crate::domain::id::TaskId;
 use crate::domain::json::Json;
 use crate::domain::lease::Fence;
@@ -180,7 +182,7 @@ pub(super) fn write(ns: i64, entry: &Entry, is_held: bool) -> Columns {
         ns.into(),
         place.into(),
         task.spec.queue.as_str().into(),
-        task.spec.group_id.as_ref().map(crate::domain::id::GroupId::as_str).into(),
+        task.spec.group_id.as_ref().map(GroupId::as_str).into(),
         spec.into(),
         task.id.as_str().into(),
         task.state.as_str().into(),
@@ -197,7 +199,7 @@ pub(super) fn write(ns: i64, entry: &Entry, is_held: bool) -> Columns {
         task.finished_at.into(),
         task.result.as_ref().map(Json::as_str).into(),
         fence.into(),
-        claim.as_ref().map(crate::domain::id::ClaimId::as_str).into(),
+        claim.as_ref().map(ClaimId::as_str).into(),
         request.as_str().into(),
         outcome.into(),
         (*watched_until).into(),
