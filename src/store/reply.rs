@@ -59,8 +59,8 @@ pub enum RestoreOutcome {
     Kept,
     /// This live task holds its unique key; nothing was put there.
     Duplicate(TaskId),
-    /// The store cannot hold it, for this reason; nothing was put there. Only a store in partitions
-    /// says so, of a task whose unique key belongs into another partition than its id.
+    /// The store cannot hold it, for this reason; nothing was put there. The stores of this crate hold
+    /// all.
     Refused(String),
 }
 
