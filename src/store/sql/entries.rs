@@ -72,8 +72,8 @@ pub(super) struct HandedBack<'a> {
     pub(super) verdict: &'a Verdict,
 }
 
-/// The tasks of these runs; those that do not run so any more are left out. A spec counts only with
-/// its own claim and fence, because a task that replaced another one has another spec.
+/// The tasks that these runs are of. Who takes one compares claim and fence, and only with its own
+/// does a spec count: a task that replaced another one has another spec.
 pub(super) async fn by_run<T: Tx>(
     tx: &mut T,
     statement: &'static Statement,
@@ -98,8 +98,8 @@ pub(super) async fn by_run<T: Tx>(
         };
         if let Some(own) = runs.iter().find(is_own) {
             entry.task.spec = Arc::clone(own.spec);
-            found.insert(id, entry);
         }
+        found.insert(id, entry);
     }
     Ok(found)
 }
