@@ -1,4 +1,4 @@
-//! A task scheduler and job runner, for people who have a Redis and a cluster.
+//! A task scheduler and job runner, for people who have a Redis or a MySQL and a cluster.
 //!
 //! Tasks are kept in a store and run when they are due, once or again and again, on any number of
 //! nodes. If a node dies, its tasks run elsewhere; each outcome is accepted once.
@@ -57,7 +57,7 @@
 //!
 //! # Features
 //!
-//! `redis` and `sqlite` (stores), `server` (the HTTP API), `cli` (the program `taskshed`); all are on
+//! `redis`, `sqlite` and `mysql` (stores), `server` (the HTTP API), `cli` (the program `taskshed`); all are on
 //! unless `default-features = false`. The memory store is always there.
 
 #[cfg(feature = "cli")]

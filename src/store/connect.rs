@@ -35,9 +35,12 @@ pub fn open(url: &str, options: Options) -> Result<Arc<dyn Store>> {
         "redis" | "rediss" | "redis+unix" | "valkey" | "valkeys" => {
             Ok(Arc::new(super::redis::RedisStore::open(url, options)?))
         }
+        #[cfg(feature = "mysql")]
+        "mysql" | "mariadb" => Ok(Arc::new(super::mysql::MysqlStore::open(url, options)?)),
         _ => Err(Error::Unusable {
             problem: format!(
-                "no store has the scheme {scheme:?}; use sqlite:PATH, redis://HOST:PORT/DB, rediss:// or memory:"
+                "no store has the scheme {scheme:?}; use sqlite:PATH, redis://HOST:PORT/DB, rediss://, \
+                 mysql://USER:PASSWORD@HOST/DATABASE or memory:"
             ),
         }),
     }

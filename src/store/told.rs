@@ -40,7 +40,7 @@ impl Told {
     }
 
     /// A text that `serde` reads back.
-    #[cfg(any(feature = "redis", feature = "sqlite"))]
+    #[cfg(any(feature = "redis", feature = "sqlite", feature = "mysql"))]
     pub(super) fn to_text(&self) -> String {
         serde_json::to_string(self).expect("texts and numbers can be written as JSON")
     }

@@ -7,6 +7,12 @@
 #![expect(clippy::duplicate_mod, reason = "the suite is compiled once per store")]
 
 mod fixture;
+#[cfg(feature = "mysql")]
+mod mariadb;
+#[cfg(feature = "mysql")]
+#[path = "../support/mariadb_server.rs"]
+#[expect(dead_code, reason = "other tests kill and restart their server")]
+mod mariadb_server;
 mod memory;
 #[cfg(feature = "redis")]
 mod redis;

@@ -30,6 +30,9 @@ pub(crate) enum Stores {
     /// The URL is that of the server.
     #[cfg(feature = "redis")]
     MemoryAndRedis(String),
+    /// The URL is that of the database.
+    #[cfg(feature = "mysql")]
+    MemoryAndMysql(String),
     /// The URL is that of the file.
     #[cfg(feature = "sqlite")]
     MemoryAndSqlite(String),
@@ -48,6 +51,15 @@ impl Stores {
 
                 let redis = RedisStore::open(url, options()).unwrap();
                 vec![memory, Arc::new(redis.with_clock(shared))]
+            }
+            #[cfg(feature = "mysql")]
+            Self::MemoryAndMysql(url) => {
+                use taskshed::store::mysql::MysqlStore;
+
+                let mysql = MysqlStore::open(url, options()).unwrap().with_clock(shared);
+                mysql.migrate().await.unwrap();
+                mysql.prepare().await.unwrap();
+                vec![memory, Arc::new(mysql)]
             }
             #[cfg(feature = "sqlite")]
             Self::MemoryAndSqlite(url) => {

@@ -11,6 +11,10 @@ mod call;
 mod dice;
 mod game;
 mod history;
+#[cfg(feature = "mysql")]
+#[path = "../support/mariadb_server.rs"]
+#[expect(dead_code, reason = "other tests kill and restart their server")]
+mod mariadb_server;
 mod moving;
 mod player;
 #[cfg(feature = "redis")]
@@ -38,6 +42,14 @@ async fn the_memory_store_keeps_its_promises_whatever_happens() {
 async fn redis_answers_as_memory_does_whatever_happens() {
     let server = redis_server::RedisServer::start(&[]);
     seeds::play(40, LENGTH, Stores::MemoryAndRedis(server.url())).await;
+}
+
+/// The first keeps the promises; the second does the same.
+#[cfg(feature = "mysql")]
+#[tokio::test]
+async fn mariadb_answers_as_memory_does_whatever_happens() {
+    let server = mariadb_server::MariadbServer::start(&[]);
+    seeds::play(40, LENGTH, Stores::MemoryAndMysql(server.url())).await;
 }
 
 /// The first keeps the promises; the second does the same.

@@ -17,7 +17,10 @@ pub(in crate::store) struct Statement {
 /// Whether lines that hold rows are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) enum Rows {
-    #[expect(dead_code, reason = "for databases with several writers at once; SQLite has one")]
+    #[cfg_attr(
+        not(feature = "mysql"),
+        expect(dead_code, reason = "SQLite has one writer at a time")
+    )]
     Held,
     Free,
 }

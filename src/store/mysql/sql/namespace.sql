@@ -1,0 +1,4 @@
+-- namespace: the number of a namespace.
+SELECT ns
+FROM namespace
+WHERE name = ?

@@ -1,0 +1,133 @@
+//! How the server finds rows: by an index, in its order, and few of them.
+
+use std::fs;
+use std::path::PathBuf;
+
+use mysql_async::Row;
+use mysql_async::prelude::Queryable;
+
+use super::MariadbServer;
+use super::fixture::operator;
+use super::fixture::ready;
+
+/// Statements that read all rows of a small table, or count tasks on purpose.
+const BROAD: &[&str] =
+    &["lease_all", "lease_remote", "node_all", "place_counts", "queue_all", "running_counts"];
+
+const TASKS: &str = "INSERT INTO task (ns, id, place, due, state, queue, group_id, run_at,
+    planned_at, created_at, expiring_at, parked, attempt, crashes, request, outcome, cancel_asked, spec)
+    SELECT seq MOD 4 + 1, CONCAT('t', seq), CONCAT('l:q', seq MOD 5, ':2:4:'), seq, 'scheduled',
+    CONCAT('q', seq MOD 5), CONCAT('g', seq MOD 50), seq, seq, seq, seq, 0, 0, 0, 'r', 'created', 0, '{}'
+    FROM seq_1_to_8000";
+
+const LEASES: &str =
+    "INSERT INTO lease SELECT seq MOD 4 + 1, CONCAT('c', seq), 'n', 'p', 'node', 1, 1,
+    seq, seq, seq FROM seq_1_to_4000";
+
+const STOPS: &str =
+    "INSERT INTO stop SELECT seq MOD 4 + 1, CONCAT('c', seq), CONCAT('t', seq), 1, 1
+    FROM seq_1_to_4000";
+
+const KEYS: &str = "INSERT INTO unique_key SELECT seq MOD 4 + 1, CONCAT('k', seq), CONCAT('t', seq) FROM seq_1_to_4000";
+
+const QUEUES: &str =
+    "INSERT INTO queue SELECT seq MOD 4 + 1, CONCAT('q', seq), 0 FROM seq_1_to_400";
+
+const ENDED: &str =
+    "INSERT INTO ended_claim SELECT seq MOD 4 + 1, CONCAT('c', seq), seq FROM seq_1_to_4000";
+
+#[tokio::test]
+async fn every_statement_finds_its_rows_by_an_index_and_in_its_order() {
+    let server = MariadbServer::start(&[]);
+    ready(&server).await;
+    let mut conn = operator(&server).await;
+    for text in [TASKS, LEASES, STOPS, KEYS, QUEUES, ENDED] {
+        conn.query_drop(text).await.unwrap();
+    }
+    let analyze = "ANALYZE TABLE task, lease, stop, unique_key, queue, ended_claim";
+    conn.query::<Row, _>(analyze).await.unwrap();
+
+    let (mut looked_at, mut broken) = (0, Vec::new());
+    for path in statements() {
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let text = filled(&fs::read_to_string(&path).unwrap());
+        if text.starts_with("INSERT") || BROAD.contains(&name.as_str()) {
+            continue;
+        }
+        let plan: Vec<Row> = conn.query(format!("EXPLAIN {text}")).await.unwrap();
+        looked_at += 1;
+        for step in plan {
+            let get =
+                |column: &str| step.get::<Option<String>, _>(column).flatten().unwrap_or_default();
+            let (table, how, extra) = (get("table"), get("type"), get("Extra"));
+            let is_table = !table.is_empty() && !table.starts_with('<') && table != "found";
+            let is_broad = is_table && (how == "ALL" || how == "index");
+            if is_broad || extra.contains("filesort") {
+                broken.push(format!(
+                    "{name}: {table} {how} {} {} {extra}",
+                    get("key"),
+                    get("rows")
+                ));
+            }
+        }
+    }
+
+    assert!(looked_at > 25, "only {looked_at} statements were found");
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+/// MariaDB would leave out all places after the first 1000 without a word.
+#[tokio::test]
+async fn all_places_are_found_however_many_there_are() {
+    let server = MariadbServer::start(&[]);
+    ready(&server).await;
+    let mut conn = operator(&server).await;
+    conn.query_drop(TASKS.replace("seq MOD 5, ':2:4:'", "seq, ':2:4:'")).await.unwrap();
+    conn.query_drop(include_str!("../../src/store/mysql/sql/session.sql")).await.unwrap();
+
+    let text = include_str!("../../src/store/sql/statements/places.sql");
+    let mut values = ["1", "'l:'", "'l;'", "1", "'l;'", "1"].into_iter();
+    let mut filled = String::new();
+    for piece in text.lines().filter(|line| !line.starts_with("--")) {
+        let mut parts = piece.split('?');
+        filled.push_str(parts.next().unwrap_or_default());
+        for part in parts {
+            filled.push_str(values.next().unwrap());
+            filled.push_str(part);
+        }
+        filled.push('\n');
+    }
+    let found: Vec<Row> = conn.query(filled).await.unwrap();
+
+    assert_eq!(found.len(), 2000);
+}
+
+fn statements() -> Vec<PathBuf> {
+    let entries = fs::read_dir("src/store/sql/statements").unwrap();
+    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    paths
+}
+
+/// A statement with values of the right kind at its marks.
+fn filled(file: &str) -> String {
+    let lines = file.lines().filter(|line| !line.starts_with("--"));
+    let text = lines.collect::<Vec<_>>().join("\n").replace("(?*)", "('c3', 't3', 'k3')");
+    let mut filled = String::new();
+    for piece in text.split_inclusive('?') {
+        let Some(before) = piece.strip_suffix('?') else {
+            filled.push_str(piece);
+            continue;
+        };
+        filled.push_str(before);
+        let before = before.trim_end().trim_end_matches(['=', '<', '>', ' ']);
+        let column = before.rsplit([' ', '.', '(', ',']).next().unwrap_or_default();
+        filled.push_str(match column {
+            "ns" => "1",
+            "place" => "'l:q1:2:4:'",
+            "id" | "name" | "claim" | "group_id" | "node" | "process" => "'x'",
+            _ => "100",
+        });
+    }
+    filled
+}
