@@ -102,7 +102,8 @@ pub(super) enum Command {
 /// Where tasks live.
 #[derive(Clone, Debug, Default, Args)]
 pub(super) struct PlaceFlags {
-    /// Where tasks live: `redis://HOST:PORT/DB`, `rediss://…`, `memory:` [env: TASKSHED_STORE]
+    /// Where tasks live: `sqlite:PATH`, `redis://HOST:PORT/DB`, `rediss://…`,
+    /// `redis+sentinel://HOST,HOST/NAME`, `memory:` [env: TASKSHED_STORE]
     #[arg(long, value_name = "URL")]
     store: Option<String>,
 

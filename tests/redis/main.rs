@@ -2,6 +2,9 @@
 
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[expect(dead_code, reason = "other tests fail over")]
+#[path = "../support/redis_sentinel.rs"]
+mod redis_sentinel;
 #[expect(dead_code, reason = "other tests move its clock and stop it")]
 #[path = "../support/redis_server.rs"]
 mod redis_server;
@@ -16,5 +19,6 @@ mod hints;
 mod leader;
 mod life;
 mod login;
+mod sentinel;
 
 use redis_server::RedisServer;

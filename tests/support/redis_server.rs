@@ -1,5 +1,6 @@
 //! A private redis-server: on a free port of the loopback, with a directory of its own.
 
+use std::io::ErrorKind;
 use std::io::Read;
 use std::io::Write;
 use std::net::TcpListener;
@@ -69,10 +70,7 @@ impl RedisServer {
 
     /// Its process, to be stopped and continued.
     pub(crate) fn pid(&self) -> i32 {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("it answers");
-        stream.write_all(b"INFO server\r\nQUIT\r\n").expect("it answers");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("it answers");
+        let answer = self.tell("INFO server");
         let line = answer.lines().find_map(|line| line.strip_prefix("process_id:"));
         line.and_then(|pid| pid.parse().ok()).expect("INFO names the process")
     }
@@ -86,6 +84,11 @@ impl RedisServer {
         let dir = TempDir::new().expect("a directory for the server can be made");
         let options = options.into_iter().map(str::to_owned).collect();
         Self::in_dir(dir, options, Vec::new(), true)
+    }
+
+    /// Sends a command and answers what it says; nothing if it does not answer.
+    pub(crate) fn tell(&self, words: &str) -> String {
+        tell(self.port, words)
     }
 
     /// Where it listens.
@@ -109,23 +112,28 @@ impl RedisServer {
     /// Starts it again where it was, with the same directory.
     pub(crate) fn restart(&mut self) {
         self.kill();
-        let guard = Command::new("sh")
-            .args(["-c", GUARD, "sh", "env"])
+        let mut command = guarded();
+        command
             .args(&self.environment)
             .args(["redis-server", "--bind", "127.0.0.1", "--save", ""])
             .args(if self.tls { &["--port", "0", "--tls-port"][..] } else { &["--port"] })
             .args([&self.port.to_string(), "--dir"])
             .arg(self.dir.path())
             .args(["--logfile", "log"])
-            .args(&self.options)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect(
-                "redis-server can be started; install it, for example: apt install redis-server",
-            );
-        self.guard = Some(guard);
+            .args(&self.options);
+        self.guard = Some(launch(command));
         self.wait_until_it_answers();
+    }
+
+    /// Starts it again with nothing of its own, as a replica of the server at a port of the loopback.
+    pub(crate) fn follow(&mut self, port: u16) {
+        self.kill();
+        self.dir = TempDir::new().expect("a directory for the server can be made");
+        if let Some(at) = self.options.iter().position(|option| option == "--replicaof") {
+            self.options.drain(at..at + 3);
+        }
+        self.options.extend(["--replicaof".into(), "127.0.0.1".into(), port.to_string()]);
+        self.restart();
     }
 
     #[expect(
@@ -160,7 +168,40 @@ impl Drop for RedisServer {
     }
 }
 
-fn free_port() -> u16 {
+/// What the server at a port of the loopback answers; nothing if it does not within two seconds.
+///
+/// A sentinel knows no QUIT, so the end of an answer is the answer to a PING behind it.
+pub(crate) fn tell(port: u16, words: &str) -> String {
+    let mut answer = Vec::new();
+    let told = TcpStream::connect(("127.0.0.1", port)).and_then(|mut stream| {
+        stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+        stream.write_all(format!("{words}\r\nPING\r\n").as_bytes())?;
+        let mut part = [0; 4096];
+        while !answer.ends_with(b"+PONG\r\n") {
+            match stream.read(&mut part)? {
+                0 => return Err(ErrorKind::UnexpectedEof.into()),
+                count => answer.extend(&part[..count]),
+            }
+        }
+        Ok(())
+    });
+    if told.is_ok() { String::from_utf8_lossy(&answer).into_owned() } else { String::new() }
+}
+
+/// A command that ends with what it starts; the program and its arguments are yet to be added.
+pub(crate) fn guarded() -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", GUARD, "sh", "env"]).stdin(Stdio::piped()).stdout(Stdio::null());
+    command
+}
+
+pub(crate) fn launch(mut command: Command) -> Child {
+    command
+        .spawn()
+        .expect("redis-server can be started; install it, for example: apt install redis-server")
+}
+
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("the loopback has a free port");
     listener.local_addr().expect("a bound socket has an address").port()
 }

@@ -48,6 +48,11 @@ pub(super) fn breaks_connection(error: &RedisError) -> bool {
     }
 }
 
+/// An error that stands for a server that may be fit later.
+pub(super) fn unfit(why: &'static str, detail: String) -> RedisError {
+    RedisError::from((ErrorKind::Client, why, detail))
+}
+
 /// An error that stands for a server that has to be set up otherwise.
 pub(super) fn misconfigured(why: &'static str, detail: String) -> RedisError {
     RedisError::from((ErrorKind::InvalidClientConfig, why, detail))

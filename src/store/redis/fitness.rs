@@ -3,13 +3,17 @@
 use std::collections::HashMap;
 
 use redis::RedisError;
+use redis::Value;
 use redis::aio::MultiplexedConnection;
 
 use super::failure::misconfigured;
+use super::failure::unfit;
 
 /// What a server must be, looked at once per connection: after a failover it is another server.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Demand {
+    /// It takes writes. Of a server that was named by others only it itself knows.
+    pub(super) primary: bool,
     /// It writes to its disk before it answers.
     pub(super) fsync: bool,
 }
@@ -27,7 +31,24 @@ pub(super) async fn see(
     connection: &mut MultiplexedConnection,
     demand: Demand,
 ) -> Result<(), RedisError> {
-    if demand.fsync { see_fsync(connection).await } else { Ok(()) }
+    if demand.primary {
+        see_role(connection).await?;
+    }
+    if demand.fsync {
+        see_fsync(connection).await?;
+    }
+    Ok(())
+}
+
+/// A user who may not ask finds out with the first write.
+async fn see_role(connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
+    let told: Result<Vec<Value>, RedisError> = redis::cmd("ROLE").query_async(connection).await;
+    match told {
+        Ok(role) if role.first() == Some(&Value::BulkString(b"master".to_vec())) => Ok(()),
+        Ok(role) => Err(unfit("the server is not the primary", format!("{:?}", role.first()))),
+        Err(error) if error.code() == Some("NOPERM") => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 async fn see_fsync(connection: &mut MultiplexedConnection) -> Result<(), RedisError> {

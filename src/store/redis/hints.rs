@@ -27,7 +27,8 @@ pub(super) struct RedisHints {
 impl RedisHints {
     pub(super) async fn subscribe(address: &Address, channel: &str) -> Result<Self> {
         let subscribed = async {
-            let mut listener = address.primary().get_async_pubsub().await?;
+            let server = address.primary().await?;
+            let mut listener = server.get_async_pubsub().await?;
             listener.subscribe(channel).await?;
             Ok(listener)
         };

@@ -47,8 +47,8 @@ pub(super) struct Lanes {
 
 impl Lanes {
     /// Lanes to a server on which a write counts when that many replicas have it.
-    pub(super) fn new(address: &Address, replicas: NonZeroU8) -> Self {
-        let link = || Mutex::new(Link::new(address.clone(), Demand::default()));
+    pub(super) fn new(address: &Address, demand: Demand, replicas: NonZeroU8) -> Self {
+        let link = || Mutex::new(Link::new(address.clone(), demand));
         let links = std::iter::repeat_with(link).take(LANES).collect();
         Self { links, replicas, next: AtomicUsize::new(0) }
     }

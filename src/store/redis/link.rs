@@ -144,7 +144,7 @@ impl Link {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(Some(RESPONSE_TIMEOUT));
-        let client = self.address.primary();
+        let client = self.address.primary().await?;
         let mut made = client.get_multiplexed_async_connection_with_config(&config).await?;
         fitness::see(&mut made, self.demand).await?;
         Ok(made)

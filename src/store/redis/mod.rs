@@ -21,7 +21,9 @@ mod queue;
 mod record;
 mod restore;
 mod script;
+mod sentinel;
 mod tasks;
+mod url;
 mod verdict;
 
 use std::fmt;
@@ -44,6 +46,7 @@ use crate::store::Result;
 use crate::store::Store;
 
 use address::Address;
+use check::Wishes;
 use fitness::Demand;
 use lanes::Lanes;
 use link::Link;
@@ -61,7 +64,8 @@ pub struct RedisStore {
 }
 
 impl RedisStore {
-    /// A store at `url`: `redis://`, `rediss://` (TLS) or `redis+unix://`. Nothing is sent yet.
+    /// A store at `url`: `redis://`, `rediss://` (TLS), `redis+unix://` or `redis+sentinel://`.
+    /// Nothing is sent yet.
     ///
     /// # Errors
     ///
@@ -79,12 +83,11 @@ impl RedisStore {
 
     fn at(address: Address, options: Options, clock: Option<Arc<dyn Clock>>) -> Self {
         let prefix = keys::prefix(&options.namespace);
-        let (demand, lanes) = match options.durability {
-            Durability::Memory => (Demand::default(), None),
-            Durability::Fsync => (Demand { fsync: true }, None),
-            Durability::Replicated(replicas) => {
-                (Demand::default(), Some(Lanes::new(&address, replicas)))
-            }
+        let fsync = options.durability == Durability::Fsync;
+        let demand = Demand { primary: address.moves(), fsync };
+        let lanes = match options.durability {
+            Durability::Memory | Durability::Fsync => None,
+            Durability::Replicated(replicas) => Some(Lanes::new(&address, demand, replicas)),
         };
         Self { link: Link::new(address, demand), lanes, prefix, options, clock }
     }
@@ -172,7 +175,9 @@ impl Store for RedisStore {
         Ok(Timestamp::from_us(seconds * 1_000_000 + micros))
     }
 
-    async fn check(&self, _lease: Duration) -> Result<Vec<Finding>> {
-        check::check(&self.link, &self.key("corrupt")).await
+    async fn check(&self, lease: Duration) -> Result<Vec<Finding>> {
+        let fails_over = self.link.address().moves();
+        let wishes = Wishes { durability: self.options.durability, fails_over, lease };
+        check::check(&self.link, &self.key("corrupt"), wishes).await
     }
 }
