@@ -18,6 +18,7 @@ use super::cluster::LeaderCommand;
 use super::completions::Completions;
 use super::configuration::Config;
 use super::copy::Copy;
+#[cfg(feature = "sqlite")]
 use super::demo::Demo;
 use super::output::Format;
 use super::queues::Queue;
@@ -60,6 +61,7 @@ pub(super) enum Command {
     /// Run a node: it claims and runs tasks, stands for leader, and serves the HTTP API
     Node(NodeFlags),
     /// Watch a small cluster on this machine lose a node and a leader, and no task
+    #[cfg(feature = "sqlite")]
     Demo(Demo),
     /// Add a task and print its id
     Add(Box<Add>),
@@ -102,8 +104,9 @@ pub(super) enum Command {
 /// Where tasks live.
 #[derive(Clone, Debug, Default, Args)]
 pub(super) struct PlaceFlags {
-    /// Where tasks live: `sqlite:PATH`, `redis://HOST:PORT/DB`, `rediss://…`,
-    /// `redis+sentinel://HOST,HOST/NAME`, `memory:` [env: TASKSHED_STORE]
+    /// Where tasks live: `sqlite:PATH`, `mysql://USER:PASSWORD@HOST/DATABASE`,
+    /// `redis://HOST:PORT/DB`, `rediss://…`, `redis+sentinel://HOST,HOST/NAME`, `memory:`
+    /// [env: TASKSHED_STORE] [default: sqlite:taskshed.db]
     #[arg(long, value_name = "URL")]
     store: Option<String>,
 

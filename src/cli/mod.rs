@@ -18,6 +18,7 @@ mod cluster;
 mod completions;
 mod configuration;
 mod copy;
+#[cfg(feature = "sqlite")]
 mod demo;
 mod doctor;
 mod failure;
@@ -52,6 +53,10 @@ pub fn main() -> ExitCode {
     if let Some(code) = exec::run_helper(env::args_os()) {
         return code;
     }
+    #[cfg(feature = "sqlite")]
+    if let Some(code) = demo::run_handler(env::args_os()) {
+        return code;
+    }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -83,6 +88,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         Command::Completions(completions) => completions.run(),
         Command::Config(config) => config.run(&settings, arguments.output),
         Command::Node(_) => node::run(&settings),
+        #[cfg(feature = "sqlite")]
         Command::Demo(demo) => demo.run(),
         Command::Doctor(_) => doctor::run(&settings, arguments.output),
         Command::Migrate(_) => migrate::run(&settings),
@@ -111,8 +117,9 @@ fn ask(command: &Command, arguments: &Arguments, settings: &Settings) -> Result<
             Command::Queue(queue) => queue.run(&client).await,
             Command::Nodes => cluster::nodes(&client, output).await,
             Command::Leader(leader) => leader.run(&client, output).await,
+            #[cfg(feature = "sqlite")]
+            Command::Demo(_) => Ok(()),
             Command::Node(_)
-            | Command::Demo(_)
             | Command::Doctor(_)
             | Command::Migrate(_)
             | Command::Copy(_)

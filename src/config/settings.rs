@@ -25,6 +25,9 @@ use super::StoreUrl;
 use super::file::HandlerSection;
 use super::text;
 
+/// Where tasks live unless set: they survive, and nothing needs to be installed.
+const STORE: &str = if cfg!(feature = "sqlite") { "sqlite:taskshed.db" } else { "memory:" };
+
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// Values that were given as flags, by the key of their setting.
@@ -43,7 +46,7 @@ impl Flags {
 /// Everything that can be set.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where tasks live; `memory:` unless set.
+    /// Where tasks live; a file in the working directory unless set.
     pub store: StoreUrl,
     /// Keeps several clusters apart in one store; `default` unless set.
     pub namespace: Namespace,
@@ -140,7 +143,7 @@ impl Settings {
     pub fn resolve(flags: &Flags, variables: &Environment, file: &File) -> Result<Self, Error> {
         let mut layers = Layers { flags, variables, file, shown: Vec::new() };
         let day = format_duration(DAY);
-        let store = layers.read("store", "memory:", text::parsed, StoreUrl::to_string)?;
+        let store = layers.read("store", STORE, text::parsed, StoreUrl::to_string)?;
         let namespace = layers.read("namespace", "default", text::parsed, Namespace::to_string)?;
         let durability = layers.read("durability", "memory", text::parsed, show)?;
         let keep = Keep {

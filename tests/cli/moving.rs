@@ -60,6 +60,27 @@ fn a_copy_tells_what_it_did_and_can_be_repeated() {
     assert_eq!(place.task("b").unwrap()["interval"], 3600.0);
 }
 
+/// From a file to a server and back, as who outgrows a machine or leaves a cluster.
+#[test]
+fn tasks_go_from_a_file_to_a_server_and_back() {
+    let mut place = Place::new("");
+    let server = RedisServer::start(&[]);
+    let mut node = place.node(&["--no-run"]);
+    place.talk_to(&node);
+    place.done(&["add", "noop", "--id", "a", "--cron", "0 2 * * *", "--kwargs", "{\"f\": 1.50}"]);
+    let before = place.done(&["show", "a"]);
+    assert_eq!(node.leave(), Some(0));
+    let copy =
+        |from: &str, to: &str| place.json(&["copy", "--from", from, "--to", to])["copied"].clone();
+
+    assert_eq!(copy("sqlite:taskshed.db", &server.url()), 1);
+    assert_eq!(copy(&server.url(), "sqlite:back.db"), 1);
+
+    let node = place.node(&["--no-run", "--store", "sqlite:back.db"]);
+    place.talk_to(&node);
+    assert_eq!(place.done(&["show", "a"]), before);
+}
+
 #[test]
 fn what_could_not_be_copied_is_named() {
     let mut place = Place::new("");
@@ -144,7 +165,9 @@ fn a_store_that_is_away_is_named_without_its_password() {
 fn nothing_is_migrated_where_nothing_is_to_do() {
     let place = Place::new("");
     let server = RedisServer::start(&[]);
-    for store in ["memory:", &server.url(), &server.url()] {
+    let made = place.done(&["migrate"]);
+    assert!(made.contains("made the tables"), "{made}");
+    for store in ["memory:", "sqlite:taskshed.db", &server.url(), &server.url()] {
         assert_eq!(
             place.done(&["migrate", "--store", store]),
             "nothing to do: the schema is up to date"

@@ -13,6 +13,8 @@ use taskshed::store::connect::in_memory;
 /// All kinds, the model of the others first.
 pub(crate) const KINDS: &[Kind] = &[
     Kind::Memory,
+    #[cfg(feature = "sqlite")]
+    Kind::Sqlite,
     #[cfg(feature = "redis")]
     Kind::Redis,
 ];
@@ -21,6 +23,8 @@ pub(crate) const KINDS: &[Kind] = &[
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Memory,
+    #[cfg(feature = "sqlite")]
+    Sqlite,
     #[cfg(feature = "redis")]
     Redis,
 }
@@ -31,6 +35,13 @@ impl Kind {
         let shared = Arc::new(clock.clone());
         let store: Arc<dyn Store> = match self {
             Self::Memory => in_memory(shared, options()),
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite => {
+                use taskshed::store::sqlite::SqliteStore;
+
+                let url = format!("sqlite:{}", FOLDER.path().join("tasks.db").display());
+                Arc::new(SqliteStore::open(&url, options()).unwrap().with_clock(shared))
+            }
             #[cfg(feature = "redis")]
             Self::Redis => {
                 use taskshed::store::redis::RedisStore;
@@ -43,6 +54,9 @@ impl Kind {
         store
     }
 }
+
+#[cfg(feature = "sqlite")]
+static FOLDER: LazyLock<tempfile::TempDir> = LazyLock::new(|| tempfile::TempDir::new().unwrap());
 
 #[cfg(feature = "redis")]
 static REDIS: LazyLock<crate::redis_server::RedisServer> =

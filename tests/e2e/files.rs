@@ -12,6 +12,7 @@ use taskshed::Task;
 use tokio::sync::Mutex;
 
 use crate::program::pause;
+use crate::witness::File;
 use crate::witness::Server;
 use crate::witness::Shed;
 use crate::witness::durable_redis;
@@ -26,6 +27,12 @@ path=$(sed -n 's/^{"path":"\(.*\)"}$/\1/p')
 gzip -nc "$path" > "out/$TASKSHED_TASK_ID.$TASKSHED_FENCE"
 mv "out/$TASKSHED_TASK_ID.$TASKSHED_FENCE" "out/$TASKSHED_TASK_ID.gz"
 "#;
+
+/// Guards T1, T6 and N2.
+#[tokio::test]
+async fn two_thousand_files_are_compressed_though_a_node_is_killed_on_sqlite() {
+    compress_all(File).await;
+}
 
 /// Guards T1, T6 and N2.
 #[tokio::test]

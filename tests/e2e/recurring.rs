@@ -10,12 +10,19 @@ use taskshed::clock::SystemClock;
 use taskshed::domain::time::Timestamp;
 
 use crate::program::pause;
+use crate::witness::File;
 use crate::witness::Server;
 use crate::witness::Shed;
 use crate::witness::durable_redis;
 
 const TASKS: usize = 20;
 const KILLS: usize = 8;
+
+/// Guards S1 and T6.
+#[tokio::test]
+async fn recurring_tasks_keep_their_grid_while_nodes_and_leaders_die_on_sqlite() {
+    keep_the_grid(File).await;
+}
 
 /// Guards S1 and T6.
 #[tokio::test]

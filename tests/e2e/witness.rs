@@ -47,6 +47,15 @@ pub(crate) struct Run {
     pub(crate) has_ended: bool,
 }
 
+/// A file in the directory of the test.
+pub(crate) struct File;
+
+impl Server for File {
+    fn url(&self, place: &Place) -> String {
+        format!("sqlite:{}", place.path("tasks.db").display())
+    }
+}
+
 impl Shed {
     /// On a Redis of its own; see [`Shed::on`].
     pub(crate) async fn new(scripts: &[(&str, &str)]) -> Self {

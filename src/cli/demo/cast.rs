@@ -1,103 +1,152 @@
-//! The nodes, and how they go.
+//! The nodes, each a process of its own, and how they go.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::env;
+use std::fs;
+use std::fs::File;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::Child;
+use std::process::ExitStatus;
+use std::process::Stdio;
 
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
-
-use crate::config::NodeConfig;
-use crate::domain::id::NodeName;
-use crate::events::Events;
-use crate::node::Drained;
-use crate::node::Node;
-use crate::node::NodeHandle;
-use crate::store::Store;
+use rustix::process::Pid;
+use rustix::process::Signal;
+use rustix::process::kill_process;
 
 use crate::cli::failure::Failure;
-use crate::cli::failure::chain;
+use crate::handlers::exec;
 
-use super::tasks;
+use super::folder::Folder;
 
-/// Short, so that nobody waits long for the tasks of the dead.
-const LEASE: Duration = Duration::from_secs(2);
+/// Their names.
+pub(super) const NAMES: [&str; 3] = ["anna", "bert", "cleo"];
 
-/// Less than there is to do at times, so that every node gets some of it.
-const CONCURRENCY: usize = 4;
+/// What they are told: a short lease, so that nobody waits long for the tasks of the dead, and fewer
+/// slots than there is to do at times, so that every node gets some of it.
+const ARGUMENTS: [&str; 8] =
+    ["--listen", "127.0.0.1:0", "--lease", "2s", "--concurrency", "4", "--drain-timeout", "5s"];
 
-/// The nodes that live.
+/// Last lines of a log that are shown if a node does not do as it should.
+const LOG_LINES: usize = 5;
+
+/// The nodes that live. Dropping it kills them.
 #[derive(Debug)]
 pub(super) struct Cast {
     nodes: Vec<Actor>,
-    shutdown: CancellationToken,
 }
 
-/// A node under way. Dropping it is its sudden death.
+/// A node.
 #[derive(Debug)]
 struct Actor {
-    name: NodeName,
-    handle: NodeHandle,
-    run: JoinSet<Result<Drained, Failure>>,
+    name: &'static str,
+    child: Child,
+    out: PathBuf,
+    log: PathBuf,
+    has_greeted: bool,
 }
 
 impl Cast {
-    pub(super) fn start(store: &Arc<dyn Store>, events: &Events) -> Result<Self, Failure> {
-        let shutdown = CancellationToken::new();
-        let mut nodes = Vec::new();
-        for name in ["anna", "bert", "cleo"] {
-            let name =
-                NodeName::parse(name).map_err(|error| Failure::Refused(error.to_string()))?;
-            let config = NodeConfig {
-                lease: LEASE,
-                concurrency: CONCURRENCY,
-                drain_timeout: Duration::from_secs(5),
-                ..NodeConfig::new(name.clone())
-            };
-            let builder = Node::builder(store.apart()).config(config).events(events.clone());
-            let node = tasks::handlers(builder)
-                .build()
-                .map_err(|error| Failure::Refused(error.to_string()))?;
-            let handle = node.handle();
-            let told = shutdown.clone();
-            let mut run = JoinSet::new();
-            run.spawn(async move {
-                let drained = node.run_until(told.cancelled_owned()).await;
-                drained.map_err(|error| Failure::Refused(chain(&error)))
-            });
-            nodes.push(Actor { name, handle, run });
+    /// Starts them. The kernel kills them if the thread that calls this ends before.
+    pub(super) fn start(folder: &Folder) -> Result<Self, Failure> {
+        let mut cast = Self { nodes: Vec::new() };
+        for name in NAMES {
+            cast.nodes.push(Actor::start(name, folder)?);
         }
-        Ok(Self { nodes, shutdown })
+        Ok(cast)
     }
 
-    /// Name of the living node that leads.
-    pub(super) fn leader(&self) -> Option<String> {
-        let leader = self.nodes.iter().find_map(|node| node.handle.leader())?;
-        let leads = |node: &&Actor| *node.handle.process() == leader.process;
-        self.nodes.iter().find(leads).map(|node| node.name.to_string())
-    }
-
-    /// Name of a living node that does not lead.
-    pub(super) fn follower(&self) -> Option<String> {
-        let leader = self.leader()?;
-        let follower = self.nodes.iter().find(|node| node.name.as_str() != leader)?;
-        Some(follower.name.to_string())
-    }
-
-    /// Drops a node in the middle of what it does.
-    pub(super) fn kill(&mut self, name: &str) {
-        self.nodes.retain(|node| node.name.as_str() != name);
-    }
-
-    /// Lets the living leave in good order.
-    pub(super) async fn drain(mut self) -> Result<Drained, Failure> {
-        self.shutdown.cancel();
-        let mut all = Drained::default();
+    /// Names the nodes that are ready since the last look, and where they answer.
+    pub(super) fn greetings(&mut self) -> Result<Vec<(&'static str, String)>, Failure> {
+        let mut greetings = Vec::new();
         for node in &mut self.nodes {
-            while let Some(ended) = node.run.join_next().await {
-                let drained = ended.map_err(|error| Failure::Refused(chain(&error)))??;
-                all.unsent.extend(drained.unsent);
+            if let Some(ended) = node.child.try_wait()? {
+                return Err(node.failure(&format!("ended unasked: {ended}")));
+            }
+            if let Some(url) = node.greeting()? {
+                greetings.push((node.name, url));
             }
         }
-        Ok(all)
+        Ok(greetings)
+    }
+
+    /// Whether all are ready.
+    pub(super) fn are_ready(&self) -> bool {
+        self.nodes.iter().all(|node| node.has_greeted)
+    }
+
+    /// Names of those that live.
+    pub(super) fn living(&self) -> impl Iterator<Item = &'static str> {
+        self.nodes.iter().map(|node| node.name)
+    }
+
+    /// Kills a node in the middle of what it does.
+    pub(super) fn kill(&mut self, name: &str) {
+        self.nodes.retain(|node| node.name != name);
+    }
+
+    /// Tells the living to leave.
+    pub(super) fn dismiss(&self) -> io::Result<()> {
+        for node in &self.nodes {
+            kill_process(Pid::from_child(&node.child), Signal::TERM)?;
+        }
+        Ok(())
+    }
+
+    /// Names a node that has left in good order since the last look, if there is one.
+    pub(super) fn left(&mut self) -> Result<Option<&'static str>, Failure> {
+        for at in 0..self.nodes.len() {
+            let Some(ended) = self.nodes[at].child.try_wait()? else { continue };
+            let node = self.nodes.swap_remove(at);
+            if !ended.success() {
+                return Err(node.failure(&format!("did not leave in good order: {ended}")));
+            }
+            return Ok(Some(node.name));
+        }
+        Ok(None)
+    }
+}
+
+impl Actor {
+    fn start(name: &'static str, folder: &Folder) -> Result<Self, Failure> {
+        let (out, log) =
+            (folder.path().join(format!("{name}.out")), folder.path().join(format!("{name}.log")));
+        let mut command = exec::this_program_again()?;
+        command.args(["node", "--name", name]).args(ARGUMENTS);
+        command.arg("--config").arg(folder.settings()).current_dir(folder.path());
+        let ours = env::vars_os().map(|(name, _)| name);
+        for variable in ours.filter(|name| name.to_string_lossy().starts_with("TASKSHED_")) {
+            command.env_remove(variable);
+        }
+        // In a group of its own: what a terminal tells the demo is not told to the nodes.
+        command.process_group(0).stdin(Stdio::null());
+        command.stdout(File::create(&out)?).stderr(File::create(&log)?);
+        let child = command.spawn()?;
+        Ok(Self { name, child, out, log, has_greeted: false })
+    }
+
+    /// Where it answers, once, when it is ready.
+    fn greeting(&mut self) -> io::Result<Option<String>> {
+        if self.has_greeted {
+            return Ok(None);
+        }
+        let said = fs::read_to_string(&self.out)?;
+        let url = said.split("ready: ").nth(1).and_then(|rest| rest.split_once(','));
+        self.has_greeted = url.is_some();
+        Ok(url.map(|(url, _)| url.to_owned()))
+    }
+
+    fn failure(&self, what: &str) -> Failure {
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<_> = log.lines().collect();
+        let last = lines[lines.len().saturating_sub(LOG_LINES)..].join("\n  ");
+        Failure::Refused(format!("{} {what}\n  {last}", self.name))
+    }
+}
+
+impl Drop for Actor {
+    fn drop(&mut self) {
+        let _ended_already = self.child.kill();
+        let _reaped: io::Result<ExitStatus> = self.child.wait();
     }
 }

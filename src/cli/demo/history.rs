@@ -1,145 +1,106 @@
 //! What happened, for the summary to be computed from.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use crate::domain::id::TaskId;
-use crate::domain::state::TaskState;
 use crate::domain::time::Timestamp;
-use crate::events::Event;
-use crate::events::Run;
 
+use super::note::Note;
+use super::note::Run;
+use super::note::What;
 use super::tasks::SLOW;
 
-/// What happened so far. Cheap to clone; clones share it.
-#[derive(Clone, Debug, Default)]
+/// What happened so far.
+#[derive(Debug, Default)]
 pub(super) struct History {
-    facts: Arc<Mutex<Facts>>,
-}
-
-/// What is counted.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Facts {
-    /// Runs that started and have not ended.
-    open: Vec<Run>,
-    /// How often an outcome was accepted, by task and planned time. A failure that is retried is none.
-    pub(super) accepted: BTreeMap<(TaskId, Timestamp), u64>,
+    /// Runs that started and have not ended, and when they did.
+    open: Vec<(Run, Timestamp)>,
+    /// How often a task came to its end, by planned time.
+    pub(super) ended: BTreeMap<(TaskId, Timestamp), u64>,
     /// Runs that a death cut short.
     pub(super) interrupted: Vec<Interrupted>,
-    /// Failures that were retried.
+    /// Attempts that failed.
     pub(super) failures: u64,
-    /// Leaders in the order of their terms.
-    pub(super) leaders: BTreeMap<u64, String>,
-    /// Events that were missed because they came too fast.
-    pub(super) missed: u64,
+    /// Leaders, one after the other.
+    pub(super) leaders: Vec<String>,
 }
 
 /// A run that a death cut short.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Interrupted {
-    task: TaskId,
-    planned_at: Timestamp,
-    died_at: Duration,
+    run: Run,
+    died_at: Timestamp,
     /// From the death to the start of the next run.
     pub(super) again_after: Option<Duration>,
 }
 
 impl History {
-    /// Notes an event that was heard at `time`.
-    pub(super) fn note(&self, event: &Event, time: Duration) {
-        let mut facts = self.facts();
-        match event {
-            Event::Started { run, .. } => facts.start(run, time),
-            Event::Ended { run, state, error, .. } => facts.end(run, *state, error.is_some()),
-            Event::Stale { run } => facts.open.retain(|open| open != run),
-            Event::LeaderChanged { node: Some(node), term } => {
-                facts.leaders.insert(term.0, node.to_string());
+    /// Takes note of what a run wrote; answers how long it took if it is over, and whether it is the
+    /// one after a run that was cut short.
+    pub(super) fn note(&mut self, note: &Note) -> (Duration, bool) {
+        if note.what == What::Started {
+            self.open.push((note.run.clone(), note.at));
+            let cut = self.interrupted.iter_mut().find(|cut| cut.is_before(&note.run));
+            if let Some(cut) = cut {
+                cut.again_after = Some(note.at.since(cut.died_at));
+                return (Duration::ZERO, true);
             }
-            _ => {}
+            return (Duration::ZERO, false);
         }
+
+        let at = self.open.iter().position(|(open, _)| *open == note.run);
+        let took = at.map(|at| note.at.since(self.open.swap_remove(at).1));
+        match note.what {
+            What::Failed => self.failures += 1,
+            _ => *self.ended.entry((note.run.task.clone(), note.run.planned_at)).or_default() += 1,
+        }
+        (took.unwrap_or_default(), false)
     }
 
-    /// Notes that events were missed.
-    pub(super) fn miss(&self, count: u64) {
-        self.facts().missed += count;
-    }
-
-    /// Whether this is the first word of a term.
-    pub(super) fn is_new_term(&self, term: u64) -> bool {
-        !self.facts().leaders.contains_key(&term)
+    /// Takes note of who leads; answers whether that is news.
+    pub(super) fn lead(&mut self, node: &str) -> bool {
+        if self.leaders.last().is_some_and(|last| last == node) {
+            return false;
+        }
+        self.leaders.push(node.to_owned());
+        true
     }
 
     /// How many slow runs are under way on a node.
     pub(super) fn slow_runs_of(&self, node: &str) -> usize {
-        let is_slow = |run: &&Run| run.node.as_str() == node && run.callback.as_str() == SLOW;
-        self.facts().open.iter().filter(is_slow).count()
+        let is_slow = |run: &Run| run.node.as_str() == node && run.callback.as_str() == SLOW;
+        self.open.iter().filter(|(run, _)| is_slow(run)).count()
     }
 
-    /// Notes that a node died at `time`, and names what it ran.
-    pub(super) fn bury(&self, node: &str, time: Duration) -> Vec<String> {
-        let mut facts = self.facts();
-        let open = std::mem::take(&mut facts.open);
-        let (dead, open): (Vec<_>, Vec<_>) =
-            open.into_iter().partition(|run| run.node.as_str() == node);
-        facts.open = open;
-        let interrupted = dead.iter().map(|run| Interrupted {
-            task: run.task.clone(),
-            planned_at: run.planned_at,
-            died_at: time,
+    /// Takes note that a node died, and names what it ran.
+    pub(super) fn bury(&mut self, node: &str, died_at: Timestamp) -> Vec<String> {
+        let (dead, open): (Vec<_>, Vec<_>) = std::mem::take(&mut self.open)
+            .into_iter()
+            .partition(|(run, _)| run.node.as_str() == node);
+        self.open = open;
+        let names = dead.iter().map(|(run, _)| run.task.to_string()).collect();
+        self.interrupted.extend(dead.into_iter().map(|(run, _)| Interrupted {
+            run,
+            died_at,
             again_after: None,
-        });
-        facts.interrupted.extend(interrupted);
-        dead.into_iter().map(|run| run.task.to_string()).collect()
+        }));
+        names
     }
 
-    /// Whether a run is the one after a run that a death cut short.
-    pub(super) fn was_interrupted(&self, run: &Run) -> bool {
-        self.facts().interrupted.iter().any(|cut| cut.is_before(run))
-    }
-
-    /// How many runs that were cut short have not been made up for by one that was accepted.
+    /// How many runs that were cut short have not been made up for by one that came to its end.
     pub(super) fn interrupted_open(&self) -> usize {
-        let facts = self.facts();
-        let is_open =
-            |cut: &&Interrupted| !facts.accepted.contains_key(&(cut.task.clone(), cut.planned_at));
-        facts.interrupted.iter().filter(is_open).count()
-    }
-
-    /// All of it.
-    pub(super) fn read(&self) -> Facts {
-        self.facts().clone()
-    }
-
-    fn facts(&self) -> MutexGuard<'_, Facts> {
-        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+        let is_open = |cut: &&Interrupted| {
+            !self.ended.contains_key(&(cut.run.task.clone(), cut.run.planned_at))
+        };
+        self.interrupted.iter().filter(is_open).count()
     }
 }
 
 impl Interrupted {
     /// Whether `run` takes its place.
     fn is_before(&self, run: &Run) -> bool {
-        self.again_after.is_none() && self.task == run.task && self.planned_at == run.planned_at
-    }
-}
-
-impl Facts {
-    fn start(&mut self, run: &Run, time: Duration) {
-        self.open.push(run.clone());
-        if let Some(cut) = self.interrupted.iter_mut().find(|cut| cut.is_before(run)) {
-            cut.again_after = Some(time.saturating_sub(cut.died_at));
-        }
-    }
-
-    fn end(&mut self, run: &Run, state: TaskState, has_failed: bool) {
-        self.open.retain(|open| open != run);
-        if has_failed && state == TaskState::Scheduled {
-            self.failures += 1;
-        } else {
-            *self.accepted.entry((run.task.clone(), run.planned_at)).or_default() += 1;
-        }
+        let is_same = self.run.task == run.task && self.run.planned_at == run.planned_at;
+        self.again_after.is_none() && is_same
     }
 }

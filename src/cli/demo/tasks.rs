@@ -2,18 +2,12 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
 use serde_json::json;
 
-use crate::clock::Clock;
-use crate::clock::SystemClock;
 use crate::domain::draft::Task;
 use crate::domain::id::GroupId;
 use crate::domain::id::TaskId;
 use crate::domain::retry::Backoff;
-use crate::handlers::Context;
-use crate::handlers::TaskError;
-use crate::node::Builder;
 use crate::scheduler;
 use crate::scheduler::Scheduler;
 use crate::scheduler::Selection;
@@ -25,39 +19,17 @@ use crate::cli::failure::chain;
 /// Callback of tasks that take a while.
 pub(super) const SLOW: &str = "slow";
 
-/// How long they take.
-const SLOW_TAKES: Duration = Duration::from_secs(3);
+/// Callback of a task that fails twice.
+pub(super) const FLAKY: &str = "flaky";
+
+/// All callbacks.
+pub(super) const CALLBACKS: [&str; 5] = ["welcome", "tick", "report", FLAKY, SLOW];
 
 /// Group of the recurring tasks.
 const RECURRING: &str = "recurring";
 
 /// Longer than the demo, so that everything can be counted at its end.
 const RETENTION: Duration = Duration::from_secs(600);
-
-/// Registers what runs the tasks.
-pub(super) fn handlers(node: Builder) -> Builder {
-    node.handler("welcome", quick)
-        .handler("tick", quick)
-        .handler("report", quick)
-        .handler("flaky", flaky)
-        .handler(SLOW, slow)
-}
-
-async fn quick(_context: Context, _arguments: Value) -> Result<(), TaskError> {
-    Ok(())
-}
-
-async fn flaky(context: Context, _arguments: Value) -> Result<u32, TaskError> {
-    if context.attempt() < 3 {
-        return Err(TaskError::retry("the mail server is busy"));
-    }
-    Ok(context.attempt())
-}
-
-async fn slow(_context: Context, _arguments: Value) -> Result<(), TaskError> {
-    SystemClock.sleep(SLOW_TAKES).await;
-    Ok(())
-}
 
 /// Adds the tasks and answers their ids.
 pub(super) async fn add(scheduler: &Scheduler) -> Result<Vec<TaskId>, Failure> {
@@ -67,7 +39,7 @@ pub(super) async fn add(scheduler: &Scheduler) -> Result<Vec<TaskId>, Failure> {
         task("welcome")?.id("welcome").run_in(second),
         task("tick")?.id("tick").every(second).group(RECURRING),
         task("report")?.id("report").cron("*/2 * * * * *").group(RECURRING),
-        task("flaky")?.id("flaky").run_in(second / 2).backoff(retried),
+        task(FLAKY)?.id("flaky").run_in(second / 2).backoff(retried),
     ];
     for number in 1..=3 {
         tasks.push(task(SLOW)?.id(&format!("slow-{number}")).run_in(second / 5 * number));
@@ -95,12 +67,6 @@ pub(super) async fn end_recurring(scheduler: &Scheduler) -> Result<(), Failure> 
     let group = GroupId::parse(RECURRING).map_err(|error| Failure::Refused(error.to_string()))?;
     scheduler.cancel(Selection::Group(group)).await.map_err(failed)?;
     Ok(())
-}
-
-/// Whether all tasks have ended, or are gone.
-pub(super) async fn all_ended(scheduler: &Scheduler, ids: &[TaskId]) -> bool {
-    let found = scheduler.fetch(ids).await.unwrap_or_default();
-    !found.is_empty() && found.iter().flatten().all(|task| task.state.is_ended())
 }
 
 /// The failure that an error of the scheduler is.

@@ -134,5 +134,5 @@ fn an_empty_variable_counts_as_not_set() {
 
     let settings = Settings::resolve(&Flags::default(), &variables, &File::default()).unwrap();
 
-    assert_eq!(shown(&settings, "store"), ("memory:", "default".into()));
+    assert_eq!(shown(&settings, "store"), (STORE, "default".into()));
 }

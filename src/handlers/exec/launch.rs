@@ -86,16 +86,13 @@ impl Launcher {
     ///
     /// As [`Launcher::through`], or if the program's own path is unknown.
     pub fn through_this_program() -> io::Result<Self> {
-        let link = Path::new("/proc/self/exe");
-        let helper = if link.exists() { link.into() } else { env::current_exe()? };
-        Self::through(helper)
+        Self::through(this_program()?)
     }
 
     /// The command that leads to `words`.
     pub(super) fn command(&self, words: &[OsString]) -> Command {
-        let mut command = Command::new(&*self.helper);
-        let parent = getpid().as_raw_nonzero().to_string();
-        command.args([HELPER, LAUNCH, &parent]).args(words);
+        let mut command = launched(&self.helper);
+        command.args(words);
         command
     }
 
@@ -106,6 +103,36 @@ impl Launcher {
         self.starts.send(Start { command, started }).map_err(|_| ended())?;
         answer.await.map_err(|_| ended())?
     }
+}
+
+/// The program that runs now, also when its file was replaced since.
+///
+/// # Errors
+///
+/// If its own path is unknown.
+pub fn this_program() -> io::Result<PathBuf> {
+    let link = Path::new("/proc/self/exe");
+    if link.exists() { Ok(link.into()) } else { env::current_exe() }
+}
+
+/// This program once more, to be given arguments. It is killed when the thread that starts it ends.
+///
+/// # Errors
+///
+/// As [`this_program`].
+pub fn this_program_again() -> io::Result<Command> {
+    let program = this_program()?;
+    let mut command = launched(&program);
+    command.arg(program);
+    Ok(command)
+}
+
+/// A helper that waits to be told what to become.
+fn launched(helper: &Path) -> Command {
+    let mut command = Command::new(helper);
+    let parent = getpid().as_raw_nonzero().to_string();
+    command.args([HELPER, LAUNCH, &parent]);
+    command
 }
 
 /// Does a helper's work if this process was started as one; otherwise answers `None` at once.

@@ -45,6 +45,8 @@ use super::Running;
 pub use launch::HELPER;
 pub use launch::Launcher;
 pub use launch::run_helper;
+pub use launch::this_program;
+pub use launch::this_program_again;
 
 /// A handler that runs a command.
 #[derive(Clone, Debug)]
