@@ -5,6 +5,10 @@
 #[expect(dead_code, reason = "other tests ask for more")]
 #[path = "../api/asked.rs"]
 mod asked;
+#[cfg(feature = "mysql")]
+#[expect(dead_code, reason = "other tests kill and restart their server")]
+#[path = "../support/mariadb_server.rs"]
+mod mariadb_server;
 #[cfg(feature = "redis")]
 #[expect(dead_code, reason = "other tests kill and restart their server")]
 #[path = "../support/redis_server.rs"]

@@ -17,6 +17,8 @@ pub(crate) const KINDS: &[Kind] = &[
     Kind::Sqlite,
     #[cfg(feature = "redis")]
     Kind::Redis,
+    #[cfg(feature = "mysql")]
+    Kind::Mariadb,
 ];
 
 /// A kind of store.
@@ -27,6 +29,8 @@ pub(crate) enum Kind {
     Sqlite,
     #[cfg(feature = "redis")]
     Redis,
+    #[cfg(feature = "mysql")]
+    Mariadb,
 }
 
 impl Kind {
@@ -49,7 +53,15 @@ impl Kind {
                 let store = RedisStore::open(&REDIS.url(), options()).unwrap();
                 Arc::new(store.with_clock(shared))
             }
+            #[cfg(feature = "mysql")]
+            Self::Mariadb => {
+                use taskshed::store::mysql::MysqlStore;
+
+                let store = MysqlStore::open(&MARIADB.url(), options()).unwrap();
+                Arc::new(store.with_clock(shared))
+            }
         };
+        store.migrate().await.unwrap();
         store.prepare().await.unwrap();
         store
     }
@@ -61,6 +73,10 @@ static FOLDER: LazyLock<tempfile::TempDir> = LazyLock::new(|| tempfile::TempDir:
 #[cfg(feature = "redis")]
 static REDIS: LazyLock<crate::redis_server::RedisServer> =
     LazyLock::new(|| crate::redis_server::RedisServer::start(&[]));
+
+#[cfg(feature = "mysql")]
+static MARIADB: LazyLock<crate::mariadb_server::MariadbServer> =
+    LazyLock::new(|| crate::mariadb_server::MariadbServer::start(&[]));
 
 fn options() -> Options {
     static COUNT: AtomicU64 = AtomicU64::new(0);

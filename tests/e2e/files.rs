@@ -11,6 +11,7 @@ use serde_json::json;
 use taskshed::Task;
 use tokio::sync::Mutex;
 
+use crate::mariadb_server::MariadbServer;
 use crate::program::pause;
 use crate::witness::File;
 use crate::witness::Server;
@@ -38,6 +39,12 @@ async fn two_thousand_files_are_compressed_though_a_node_is_killed_on_sqlite() {
 #[tokio::test]
 async fn two_thousand_files_are_compressed_though_a_node_is_killed_on_redis() {
     compress_all(durable_redis()).await;
+}
+
+/// Guards T1, T6 and N2.
+#[tokio::test]
+async fn two_thousand_files_are_compressed_though_a_node_is_killed_on_mariadb() {
+    compress_all(MariadbServer::start(&[])).await;
 }
 
 /// Every output is there and right, and only what ran on the killed node runs again.

@@ -1,8 +1,11 @@
-//! A cluster of real processes on a real Redis: the main job, dead nodes, and what repeats.
+//! A cluster of real processes on real stores: the main job, dead nodes, and what repeats.
 
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::print_stdout, reason = "figures that are worth a look and no assertion")]
 
+#[expect(dead_code, reason = "other tests need more of it")]
+#[path = "../support/mariadb_server.rs"]
+mod mariadb_server;
 #[expect(dead_code, reason = "other tests need more of it")]
 #[path = "../support/program.rs"]
 mod program;

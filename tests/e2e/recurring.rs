@@ -11,6 +11,7 @@ use taskshed::clock::SystemClock;
 use taskshed::domain::time::Timestamp;
 use tokio::runtime::Builder;
 
+use crate::mariadb_server::MariadbServer;
 use crate::program::pause;
 use crate::witness::File;
 use crate::witness::Server;
@@ -26,6 +27,7 @@ fn recurring_tasks_keep_their_grid_while_nodes_and_leaders_die() {
     thread::scope(|scope| {
         scope.spawn(|| on(File));
         scope.spawn(|| on(durable_redis()));
+        scope.spawn(|| on(MariadbServer::start(&[])));
     });
 }
 

@@ -12,8 +12,10 @@ use taskshed::clock::SystemClock;
 use taskshed::domain::state::TaskState;
 use taskshed::store;
 use taskshed::store::Existing;
+use taskshed::store::Options;
 use taskshed::store::TaskRecord;
 
+use crate::mariadb_server::MariadbServer;
 use crate::program::NodeProcess;
 use crate::program::Place;
 use crate::program::pause;
@@ -35,6 +37,12 @@ pub(crate) trait Server {
 impl Server for RedisServer {
     fn url(&self, _place: &Place) -> String {
         RedisServer::url(self)
+    }
+}
+
+impl Server for MariadbServer {
+    fn url(&self, _place: &Place) -> String {
+        MariadbServer::url(self)
     }
 }
 
@@ -84,7 +92,9 @@ impl<S: Server> Shed<S> {
             writeln!(toml, "[handlers.{name}]\nexec = [\"sh\", \"-ec\", {script}]").unwrap();
         }
         fs::write(place.path("taskshed.toml"), toml).unwrap();
-        let store = store::connect(&url).await.unwrap();
+        let store = store::open(&url, Options::default()).unwrap();
+        store.migrate().await.unwrap();
+        store.prepare().await.unwrap();
         Self { place, scheduler: Scheduler::new(store), server }
     }
 
