@@ -66,7 +66,7 @@ pub(crate) fn queue(text: &str) -> QueueName {
 }
 
 /// An add that replaces what is there, under a request of its own.
-pub(crate) fn add<const N: usize>(tasks: [Task; N]) -> Add {
+pub(crate) fn add(tasks: impl IntoIterator<Item = Task>) -> Add {
     Add {
         request: RequestId::parse(&unique("r")).unwrap(),
         tasks: tasks.into_iter().map(planned).collect(),

@@ -129,7 +129,8 @@ impl History {
     pub(crate) fn move_on(&mut self) {
         for life in self.lives.values_mut() {
             life.request = None;
-            life.number += u64::from(std::mem::take(&mut life.was_rescheduled));
+            // A planned time that was asked for while a task runs moves with it, still asked for.
+            life.number += u64::from(life.was_rescheduled);
         }
         self.held.clear();
         self.ghosts.clear();
@@ -269,7 +270,8 @@ impl History {
             let is_first = self.accepted.insert((id.clone(), hold.life, hold.planned_at));
             demand(is_first, || format!("T6: {id} ended twice for {:?}", hold.planned_at))?;
             let life = self.lives.entry(id.clone()).or_default();
-            life.number += u64::from(std::mem::take(&mut life.was_rescheduled));
+            // A planned time that was asked for while a task runs moves with it, still asked for.
+            life.number += u64::from(life.was_rescheduled);
         }
         Ok(())
     }

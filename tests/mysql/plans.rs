@@ -5,10 +5,20 @@ use std::path::PathBuf;
 
 use mysql_async::Row;
 use mysql_async::prelude::Queryable;
+use taskshed::domain::task::Priority;
+use taskshed::store::Claim;
+use taskshed::store::Queue;
+use taskshed::store::Tasks;
 
 use super::MariadbServer;
+use super::fixture::SECOND;
+use super::fixture::ask;
 use super::fixture::operator;
 use super::fixture::ready;
+use super::fixture::start;
+use super::requests::add;
+use super::requests::claim;
+use super::requests::task;
 
 /// Statements that read all rows of a small table, or count tasks on purpose.
 const BROAD: &[&str] =
@@ -76,30 +86,34 @@ async fn every_statement_finds_its_rows_by_an_index_and_in_its_order() {
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
 
-/// MariaDB would leave out all places after the first 1000 without a word.
+/// Those of the future are never read, however urgent they are.
 #[tokio::test]
-async fn all_places_are_found_however_many_there_are() {
+async fn a_claim_reads_few_rows_however_many_tasks_wait() {
     let server = MariadbServer::start(&[]);
-    ready(&server).await;
-    let mut conn = operator(&server).await;
-    conn.query_drop(TASKS.replace("seq MOD 5, ':2:4:'", "seq, ':2:4:'")).await.unwrap();
-    conn.query_drop(include_str!("../../src/store/mysql/sql/session.sql")).await.unwrap();
-
-    let text = include_str!("../../src/store/sql/statements/places.sql");
-    let mut values = ["1", "'l:'", "'l;'", "1", "'l;'", "1"].into_iter();
-    let mut filled = String::new();
-    for piece in text.lines().filter(|line| !line.starts_with("--")) {
-        let mut parts = piece.split('?');
-        filled.push_str(parts.next().unwrap_or_default());
-        for part in parts {
-            filled.push_str(values.next().unwrap());
-            filled.push_str(part);
-        }
-        filled.push('\n');
+    let store = ready(&server).await;
+    let tomorrow = start().plus(30 * 365 * 86_400 * SECOND);
+    for first in (0..6000).step_by(1000) {
+        let later = |number: usize| {
+            let priority =
+                if number.is_multiple_of(2) { Priority::Critical } else { Priority::Normal };
+            task(&format!("later-{number}")).run_at(tomorrow).priority(priority)
+        };
+        store.add(&add((first..first + 1000).map(later))).await.unwrap();
     }
-    let found: Vec<Row> = conn.query(filled).await.unwrap();
+    store.add(&add((0..50).map(|number| task(&format!("due-{number}"))))).await.unwrap();
 
-    assert_eq!(found.len(), 2000);
+    let before = rows_read(&server).await;
+    let claimed = store.claim(&Claim { limit: 20, ..claim() }).await.unwrap();
+    let read = rows_read(&server).await - before;
+
+    assert_eq!(claimed.tasks.len(), 20);
+    assert!(read < 300, "{read} rows were read to claim 20 tasks");
+}
+
+/// How many rows and index entries the server has read since it started.
+async fn rows_read(server: &MariadbServer) -> u64 {
+    let counts: Vec<(String, u64)> = ask(server, "SHOW GLOBAL STATUS LIKE 'Handler_read%'").await;
+    counts.into_iter().map(|(_, count)| count).sum()
 }
 
 fn statements() -> Vec<PathBuf> {

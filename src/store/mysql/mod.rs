@@ -79,12 +79,17 @@ pub struct MysqlStore {
     link: Link,
     options: Options,
     clock: Option<Arc<dyn Clock>>,
-    /// How many steps were begun, and how many of them were begun again.
+    counts: Arc<Counts>,
+}
+
+/// How many steps were begun, and how many of them were begun again.
+#[derive(Default)]
+struct Counts {
     taken: AtomicU64,
     repeated: AtomicU64,
 }
 
-/// How often steps were taken since a store was opened.
+/// How often steps were taken since a store was opened, by it and by what was taken apart from it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Steps {
     /// All, repeats among them.
@@ -111,7 +116,8 @@ impl MysqlStore {
             );
             return Err(Error::Unusable { problem });
         }
-        Ok(Self::at(address, options, None, CONNECTIONS))
+        let link = Link::new(address, CONNECTIONS);
+        Ok(Self { link, options, clock: None, counts: Arc::default() })
     }
 
     /// The same store by another clock than the server's, so that tests own time.
@@ -124,27 +130,16 @@ impl MysqlStore {
     /// How often steps were taken, and how often again.
     pub fn steps(&self) -> Steps {
         Steps {
-            taken: self.taken.load(Ordering::Relaxed),
-            repeated: self.repeated.load(Ordering::Relaxed),
+            taken: self.counts.taken.load(Ordering::Relaxed),
+            repeated: self.counts.repeated.load(Ordering::Relaxed),
         }
-    }
-
-    fn at(
-        address: Address,
-        options: Options,
-        clock: Option<Arc<dyn Clock>>,
-        connections: usize,
-    ) -> Self {
-        let link = Link::new(address, connections);
-        let (taken, repeated) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { link, options, clock, taken, repeated }
     }
 
     /// Takes a step, again if it met another one.
     async fn step<S: Step>(&self, step: &S) -> Result<S::Reply> {
         let mut tries = 0;
         loop {
-            self.taken.fetch_add(1, Ordering::Relaxed);
+            self.counts.taken.fetch_add(1, Ordering::Relaxed);
             let source = match Box::pin(self.attempt(step)).await {
                 Ok(reply) => return Ok(reply),
                 Err(Trouble::Refused(error)) => return Err(error),
@@ -154,7 +149,7 @@ impl MysqlStore {
             if tries == TRIES {
                 return Err(Error::Unavailable { method: S::METHOD, source });
             }
-            self.repeated.fetch_add(1, Ordering::Relaxed);
+            self.counts.repeated.fetch_add(1, Ordering::Relaxed);
             SystemClock.sleep(pause(tries)).await;
         }
     }
@@ -257,8 +252,12 @@ impl Store for MysqlStore {
     }
 
     fn apart(&self) -> Arc<dyn Store> {
-        let (address, clock) = (self.link.address().clone(), self.clock.clone());
-        Arc::new(Self::at(address, self.options.clone(), clock, CONNECTIONS_APART))
+        Arc::new(Self {
+            link: Link::new(self.link.address().clone(), CONNECTIONS_APART),
+            options: self.options.clone(),
+            clock: self.clock.clone(),
+            counts: Arc::clone(&self.counts),
+        })
     }
 
     async fn migrate(&self) -> Result<Migrated> {

@@ -20,10 +20,13 @@ use super::entries::Ghost;
 use super::entries::HandedBack;
 use super::entries::TASK_BY_ID;
 use super::entries::TASK_RUN;
+use super::place;
 use super::row::Reader;
 use super::row::unreadable;
 
-static LEASE_EMPTY: Statement = Statement::new(include_str!("statements/lease_empty.sql"));
+static PLACE_BUSY: Statement = Statement::new(include_str!("statements/place_busy.sql"));
+static STOP_OF_CLAIM: Statement = Statement::new(include_str!("statements/stop_of_claim.sql"));
+static LEASE_HELD: Statement = Statement::new(include_str!("statements/lease_held.sql"));
 static LEASE_DELETE: Statement = Statement::new(include_str!("statements/lease_delete.sql"));
 static ENDED_CLAIM_INSERT: Statement =
     Statement::new(include_str!("statements/ended_claim_insert.sql"));
@@ -140,18 +143,29 @@ impl Returns {
 }
 
 /// Ends those of the leases that hold nothing any more.
+///
+/// Whoever acks beside this step may still show its tasks. Then the lease stays, without tasks,
+/// until the leader ends it.
 pub(super) async fn close_empty<'a, T: Tx>(
     tx: &mut T,
     claims: impl IntoIterator<Item = &'a ClaimId>,
 ) -> Answer<()> {
-    let claims: BTreeSet<&str> = claims.into_iter().map(ClaimId::as_str).collect();
+    let mut claims: BTreeMap<String, String> =
+        claims.into_iter().map(|claim| (place::of_claim(claim), claim.to_string())).collect();
     if claims.is_empty() {
         return Ok(());
     }
-    let rows = tx.rows(&LEASE_EMPTY, vec![tx.ns().into(), Arg::texts(claims)]).await?;
-    let empty: Result<Vec<String>, String> =
-        rows.into_iter().map(|row| Reader::new(row).text()).collect();
-    let empty = empty.map_err(unreadable)?;
+    for busy in texts(tx, &PLACE_BUSY, claims.keys()).await? {
+        claims.remove(&busy);
+    }
+    let mut empty: BTreeSet<String> = claims.into_values().collect();
+    for (statement, is_kept) in [(&STOP_OF_CLAIM, false), (&LEASE_HELD, true)] {
+        if empty.is_empty() {
+            return Ok(());
+        }
+        let found: BTreeSet<String> = texts(tx, statement, &empty).await?.into_iter().collect();
+        empty.retain(|claim| found.contains(claim) == is_kept);
+    }
     if empty.is_empty() {
         return Ok(());
     }
@@ -159,4 +173,15 @@ pub(super) async fn close_empty<'a, T: Tx>(
     let (ns, now) = (tx.ns(), tx.now());
     let ended = empty.into_iter().map(|claim| vec![ns.into(), claim.into(), now.into()]);
     tx.insert(&ENDED_CLAIM_INSERT, ended.collect()).await
+}
+
+/// The first column of what a statement finds by names.
+async fn texts<T: Tx>(
+    tx: &mut T,
+    statement: &'static Statement,
+    names: impl IntoIterator<Item = &String>,
+) -> Answer<Vec<String>> {
+    let rows = tx.rows(statement, vec![tx.ns().into(), Arg::texts(names)]).await?;
+    let texts: Result<_, String> = rows.into_iter().map(|row| Reader::new(row).text()).collect();
+    Ok(texts.map_err(unreadable)?)
 }

@@ -1,7 +1,8 @@
-//! How fast and how punctual a node is, on a private redis-server on this machine.
+//! How fast and how punctual nodes are, on private servers and a file on this machine.
 //!
-//! `cargo bench --bench node [-- drain] [lag] [growth]` prints and asserts nothing: figures are for
-//! people, who know what else the machine was doing.
+//! `cargo bench --bench node [-- drain lag growth] [redis sqlite mariadb]` prints and asserts
+//! nothing: figures are for people, who know what else the machine was doing. Without names it
+//! measures all; `short` drains a tenth.
 
 #![expect(
     clippy::panic,
@@ -11,7 +12,11 @@
 )]
 
 #[expect(dead_code, reason = "tests stop theirs and start it again")]
-#[path = "../tests/support/redis_server.rs"]
+#[path = "../../tests/support/mariadb_server.rs"]
+mod mariadb_server;
+mod place;
+#[expect(dead_code, reason = "tests stop theirs and start it again")]
+#[path = "../../tests/support/redis_server.rs"]
 mod redis_server;
 
 use std::sync::Arc;
@@ -38,7 +43,8 @@ use taskshed::store::Store;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use redis_server::RedisServer;
+use place::KINDS;
+use place::Place;
 
 const DRAINED: usize = 100_000;
 const LAGGED: usize = 5_000;
@@ -51,58 +57,75 @@ struct Arguments {
 fn main() {
     let wanted: Vec<_> =
         std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|one| one == name);
+    let names = |known: &[&'static str]| {
+        let named = |name: &&str| wanted.iter().any(|one| one == *name);
+        let chosen: Vec<&'static str> = known.iter().copied().filter(named).collect();
+        if chosen.is_empty() { known.to_vec() } else { chosen }
+    };
+    let tasks = if wanted.iter().any(|one| one == "short") { DRAINED / 10 } else { DRAINED };
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    if is_wanted("drain") {
-        for _ in 0..3 {
-            runtime.block_on(drain());
+    for measure in names(&["drain", "lag", "growth"]) {
+        for kind in names(&KINDS) {
+            print!("{measure} on {kind}: ");
+            match measure {
+                "drain" => {
+                    runtime.block_on(drain(kind, tasks, 1));
+                    print!("{measure} on {kind}: ");
+                    runtime.block_on(drain(kind, tasks, 2));
+                }
+                "lag" => runtime.block_on(lag(kind)),
+                _ => runtime.block_on(growth(kind)),
+            }
         }
-    }
-    if is_wanted("lag") {
-        runtime.block_on(lag());
-    }
-    if is_wanted("growth") {
-        runtime.block_on(growth());
     }
 }
 
-/// Due tasks that do nothing, one node, 500 at once.
-async fn drain() {
-    let server = RedisServer::start(&[]);
-    let store = store::connect(&server.url()).await.unwrap();
+/// Due tasks that do nothing, 500 at once on each node.
+async fn drain(kind: &str, tasks: usize, nodes: usize) {
+    let mut place = Place::new(kind);
+    let store = place.open().await;
     let began = SystemClock.steady();
-    add(&store, DRAINED, |number| Task::new("noop", &json!({ "number": number })).unwrap()).await;
+    add(&store, tasks, |number| Task::new("noop", &json!({ "number": number })).unwrap()).await;
     let added = SystemClock.steady();
 
     let (count, sum) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let done = CancellationToken::new();
-    let (ran, total, last) = (Arc::clone(&count), Arc::clone(&sum), done.clone());
-    let noop = move |_: Context, arguments: Arguments| {
-        total.fetch_add(arguments.number, Relaxed);
-        if ran.fetch_add(1, Relaxed) + 1 == DRAINED {
-            last.cancel();
-        }
-        std::future::ready(Ok(()))
-    };
-    let node = Node::builder(store).concurrency(500).handler("noop", noop).build().unwrap();
+    let mut running = JoinSet::new();
     let before = cpu_seconds();
     let started = SystemClock.steady();
-    let drained = node.run_until(done.cancelled_owned()).await.unwrap();
+    for number in 0..nodes {
+        let (ran, total, last) = (Arc::clone(&count), Arc::clone(&sum), done.clone());
+        let noop = move |_: Context, arguments: Arguments| {
+            total.fetch_add(arguments.number, Relaxed);
+            if ran.fetch_add(1, Relaxed) + 1 == tasks {
+                last.cancel();
+            }
+            std::future::ready(Ok(()))
+        };
+        let node = Node::builder(place.open().await).name(&format!("node-{number}"));
+        let node = node.concurrency(500).handler("noop", noop).build().unwrap();
+        running.spawn(node.run_until(done.clone().cancelled_owned()));
+    }
+    while let Some(drained) = running.join_next().await {
+        assert!(drained.unwrap().unwrap().is_clean());
+    }
     let took = SystemClock.steady().saturating_sub(started).as_secs_f64();
     let cpu = cpu_seconds() - before;
 
-    assert!(drained.is_clean());
-    assert_eq!(sum.load(Relaxed), DRAINED * (DRAINED - 1) / 2, "each task ran once");
-    let (add_rate, rate) =
-        (per_second(added.saturating_sub(began).as_secs_f64()), per_second(took));
-    println!("drain: added {add_rate}/s, drained {rate}/s in {took:.3} s, {cpu:.2} s of CPU");
+    assert_eq!(sum.load(Relaxed), tasks * (tasks - 1) / 2, "each task ran once");
+    let add_rate = per_second(tasks, added.saturating_sub(began).as_secs_f64());
+    println!(
+        "added {add_rate}/s, {nodes} node(s) drained {}/s in {took:.3} s, {cpu:.2} s of CPU{}",
+        per_second(tasks, took),
+        place.repeats(),
+    );
 }
 
 /// Tasks that fall due within ten seconds, two nodes that have nothing else to do.
-async fn lag() {
-    let server = RedisServer::start(&[]);
-    let store = store::connect(&server.url()).await.unwrap();
+async fn lag(kind: &str) {
+    let mut place = Place::new(kind);
+    let store = place.open().await;
     let lags = Arc::new(Mutex::new(Vec::with_capacity(LAGGED)));
     let stop = CancellationToken::new();
     let mut nodes = JoinSet::new();
@@ -113,8 +136,8 @@ async fn lag() {
             lags.lock().unwrap().push(late_us);
             std::future::ready(Ok(()))
         };
-        let apart = store.apart();
-        let node = Node::builder(apart).name(name).handler("punctual", punctual).build().unwrap();
+        let node = Node::builder(place.open().await).name(name);
+        let node = node.handler("punctual", punctual).build().unwrap();
         nodes.spawn(node.run_until(stop.clone().cancelled_owned()));
     }
     SystemClock.sleep(Duration::from_millis(500)).await;
@@ -146,20 +169,21 @@ async fn lag() {
         format!("{:.3}", Duration::from_micros(lags[index].unsigned_abs()).as_secs_f64() * 1e3)
     };
     println!(
-        "lag: min {} p50 {} p95 {} p99 {} max {} ms, early {}, {cpu:.2} s of CPU",
+        "min {} p50 {} p95 {} p99 {} max {} ms, early {}, {cpu:.2} s of CPU{}",
         at(0.0),
         at(0.5),
         at(0.95),
         at(0.99),
         at(1.0),
         lags.iter().filter(|late_us| **late_us < 0).count(),
+        place.repeats(),
     );
 }
 
 /// The time of a claim and its ack beside a thousand and beside a million future tasks.
-async fn growth() {
-    let server = RedisServer::start(&[]);
-    let store = store::connect(&server.url()).await.unwrap();
+async fn growth(kind: &str) {
+    let mut place = Place::new(kind);
+    let store = place.open().await;
     let mut there = 0;
     for future in [1_000, 1_000_000] {
         add(&store, future - there, |number| {
@@ -178,11 +202,9 @@ async fn growth() {
             times.push(SystemClock.steady().saturating_sub(sent));
         }
         times.sort_unstable();
-        println!(
-            "growth: beside {future} future tasks claim and ack of 100 take p50 {:?}, p99 {:?}",
-            times[100], times[198]
-        );
+        print!("beside {future} future tasks p50 {:?}, p99 {:?}; ", times[100], times[198]);
     }
+    println!("each the claim and ack of 100{}", place.repeats());
 }
 
 async fn claim_and_ack(store: &Arc<dyn Store>) {
@@ -235,8 +257,8 @@ async fn add(store: &Arc<dyn Store>, count: usize, task: impl Fn(usize) -> Task)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
-fn per_second(seconds: f64) -> String {
-    format!("{:.0}", DRAINED as f64 / seconds)
+fn per_second(tasks: usize, seconds: f64) -> String {
+    format!("{:.0}", tasks as f64 / seconds)
 }
 
 /// Seconds of CPU that this process has used.
