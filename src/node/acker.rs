@@ -2,8 +2,10 @@
 //!
 //! Verdicts gather while earlier ones are on their way, so an idle node adds no wait and a busy one
 //! sends large batches. A batch is repeated, as it is, until the store answers, however long that
-//! takes; the keeper renews its leases meanwhile.
+//! takes; the keeper renews its leases meanwhile. A store in several parts gets batches for each, so
+//! that one which is away holds up none of the others.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +28,8 @@ use super::run::Run;
 /// Most verdicts that wait to be sent. When they are that many, runs that end hold their slots.
 pub(super) const VERDICTS_WAITING_MAX: usize = 4 * BATCH_MAX;
 
-/// Most batches that are on their way at once: while one is applied, the next is read.
+/// Most batches that are on their way at once to one part of the store: while one is applied, the
+/// next is read.
 const ACKS_IN_FLIGHT_MAX: usize = 2;
 
 /// A verdict on its way to the store.
@@ -43,11 +46,19 @@ pub(super) struct Decided {
 pub(super) struct Acker {
     core: Arc<Core>,
     verdicts: mpsc::Receiver<Decided>,
+    lines: BTreeMap<usize, Line>,
+}
+
+/// Verdicts for one part of the store. One that is away holds up none of the others.
+#[derive(Debug, Default)]
+struct Line {
+    waiting: Vec<Decided>,
+    in_flight: usize,
 }
 
 impl Acker {
     pub(super) fn new(core: Arc<Core>, verdicts: mpsc::Receiver<Decided>) -> Self {
-        Self { core, verdicts }
+        Self { core, verdicts, lines: BTreeMap::new() }
     }
 
     /// Sends verdicts until all senders are gone and all is answered.
@@ -56,19 +67,52 @@ impl Acker {
         let mut batch = Vec::with_capacity(BATCH_MAX);
         let mut is_open = true;
         while is_open || !in_flight.is_empty() {
+            let has_room = self.waiting() < VERDICTS_WAITING_MAX;
             tokio::select! {
-                Some(()) = in_flight.next() => {}
-                count = self.verdicts.recv_many(&mut batch, BATCH_MAX),
-                    if is_open && in_flight.len() < ACKS_IN_FLIGHT_MAX =>
-                {
+                Some(part) = in_flight.next() => self.line(part).in_flight -= 1,
+                count = self.verdicts.recv_many(&mut batch, BATCH_MAX), if is_open && has_room => {
                     is_open = count > 0;
-                    if is_open {
-                        in_flight.push(send(Arc::clone(&self.core), std::mem::take(&mut batch)));
-                    }
+                    self.sort(&mut batch);
+                }
+            }
+            for (part, line) in &mut self.lines {
+                while line.in_flight < ACKS_IN_FLIGHT_MAX && !line.waiting.is_empty() {
+                    line.in_flight += 1;
+                    in_flight.push(send_to(*part, Arc::clone(&self.core), line.batch()));
                 }
             }
         }
     }
+
+    /// Lets each verdict wait in the line of its part.
+    fn sort(&mut self, batch: &mut Vec<Decided>) {
+        for decided in batch.drain(..) {
+            let part = self.core.store.part(decided.item.task.as_str());
+            self.line(part).waiting.push(decided);
+        }
+    }
+
+    fn line(&mut self, part: usize) -> &mut Line {
+        self.lines.entry(part).or_default()
+    }
+
+    fn waiting(&self) -> usize {
+        self.lines.values().map(|line| line.waiting.len()).sum()
+    }
+}
+
+impl Line {
+    /// Takes the first verdicts that wait.
+    fn batch(&mut self) -> Vec<Decided> {
+        let rest = self.waiting.split_off(self.waiting.len().min(BATCH_MAX));
+        std::mem::replace(&mut self.waiting, rest)
+    }
+}
+
+/// Sends verdicts to a part of the store and answers which one.
+async fn send_to(part: usize, core: Arc<Core>, batch: Vec<Decided>) -> usize {
+    send(core, batch).await;
+    part
 }
 
 async fn send(core: Arc<Core>, batch: Vec<Decided>) {

@@ -9,6 +9,7 @@ use crate::domain::id::TaskId;
 use crate::domain::task::NewTask;
 use crate::domain::task::Spec;
 use crate::store::BATCH_MAX;
+use crate::store::Store;
 
 use super::BATCH_BYTES_MAX;
 use super::Error;
@@ -53,6 +54,18 @@ pub(super) fn check_bytes(tasks: &[NewTask]) -> Result<()> {
     Ok(())
 }
 
+/// What is wrong with a task whose unique key is kept in another part of the store than itself: only
+/// in one part can one step see to it that no other live task has the key (S2).
+pub(super) fn torn(task: &NewTask, store: &dyn Store) -> Option<Fault> {
+    let key = task.spec.unique_key.as_ref()?;
+    if store.part(task.id.as_str()) == store.part(key.as_str()) {
+        return None;
+    }
+    let message = "belongs to another partition of this store than the chosen task_id; leave out the \
+                   id, or give both the same {tag}";
+    Some(Fault::new("unique_key", message))
+}
+
 /// Refuses a list that is empty or longer than one call takes.
 pub(super) fn check_count(field: &str, count: usize) -> Result<()> {
     if (1..=BATCH_MAX).contains(&count) {
@@ -61,7 +74,10 @@ pub(super) fn check_count(field: &str, count: usize) -> Result<()> {
     Err(Error::refused(field, format!("has {count} items, 1 to {BATCH_MAX} are allowed")))
 }
 
-pub(super) fn indexed(index: usize, faults: Vec<Fault>) -> impl Iterator<Item = IndexedFault> {
+pub(super) fn indexed(
+    index: usize,
+    faults: impl IntoIterator<Item = Fault>,
+) -> impl Iterator<Item = IndexedFault> {
     faults.into_iter().map(move |fault| IndexedFault { index: Some(index), fault })
 }
 

@@ -173,9 +173,14 @@ impl Scheduler {
         let mut errors = Vec::new();
         let mut tasks = Vec::with_capacity(drafts.len());
         for (index, draft) in drafts.into_iter().enumerate() {
-            match draft.plan(self.ids.task(self.clock.wall()), now) {
-                Ok(task) => tasks.push(task),
-                Err(fault) => errors.extend(batch::indexed(index, vec![fault])),
+            let fresh = self.fresh_id(&draft);
+            match draft.plan(fresh, now) {
+                Ok(task) => {
+                    let torn = batch::torn(&task, &*self.store);
+                    errors.extend(batch::indexed(index, torn));
+                    tasks.push(task);
+                }
+                Err(fault) => errors.extend(batch::indexed(index, [fault])),
             }
         }
         if !errors.is_empty() {
@@ -191,6 +196,17 @@ impl Scheduler {
             .zip(reply.outcomes)
             .map(|(task, outcome)| told(&task.id, outcome))
             .collect())
+    }
+
+    /// An id that is kept in the same part of the store as the task's unique key.
+    fn fresh_id(&self, draft: &Draft) -> TaskId {
+        let home = draft.unique_key().map(|key| self.store.part(key.as_str()));
+        loop {
+            let id = self.ids.task(self.clock.wall());
+            if home.is_none_or(|home| self.store.part(id.as_str()) == home) {
+                return id;
+            }
+        }
     }
 
     /// Calls until the store answers, [`ADD_TRIES`] times at most.

@@ -400,6 +400,14 @@ pub trait Store: Tasks + Queue + Leadership + Debug + 'static {
     /// A word for people. Code never branches on it.
     fn name(&self) -> &'static str;
 
+    /// Which part of the store keeps the task, or the unique key, of this name.
+    ///
+    /// Only what is in one part changes in one step, and one part may be away while the others go on.
+    /// A task and its unique key must be in the same one. A store in one piece answers 0.
+    fn part(&self, _name: &str) -> usize {
+        0
+    }
+
     /// The same place over a connection of its own, which is made by the runtime that uses it
     /// first. So a keeper on its own thread renews leases even when every other thread is stuck.
     fn apart(&self) -> Arc<dyn Store>;

@@ -242,6 +242,10 @@ impl Store for Faulty {
         self.inner.name()
     }
 
+    fn part(&self, name: &str) -> usize {
+        self.inner.part(name)
+    }
+
     fn apart(&self) -> Arc<dyn Store> {
         Arc::new(Self { inner: self.inner.apart(), faults: Arc::clone(&self.faults) })
     }

@@ -403,6 +403,12 @@ impl Draft {
         matches!((&self.spec.schedule, self.run_at), (Schedule::Cron(_), Moment::In(_)))
     }
 
+    /// The key of which at most one live task may be.
+    #[must_use]
+    pub fn unique_key(&self) -> Option<&UniqueKey> {
+        self.spec.unique_key.as_ref()
+    }
+
     /// Completes the task: `fresh` becomes its id unless one was chosen, and a cron task gets its
     /// first planned time, counted from `now` where it names no moment.
     ///
