@@ -105,7 +105,8 @@ pub(super) enum Command {
 #[derive(Clone, Debug, Default, Args)]
 pub(super) struct PlaceFlags {
     /// Where tasks live: `sqlite:PATH`, `mysql://USER:PASSWORD@HOST/DATABASE`,
-    /// `redis://HOST:PORT/DB`, `rediss://…`, `redis+sentinel://HOST,HOST/NAME`, `memory:`
+    /// `redis://HOST:PORT/DB`, `rediss://…`, `redis+sentinel://HOST,HOST/NAME`,
+    /// `redis+cluster://HOST,HOST`, `memory:`
     /// [env: TASKSHED_STORE] [default: sqlite:taskshed.db]
     #[arg(long, value_name = "URL")]
     store: Option<String>,

@@ -34,12 +34,17 @@ pub fn open(url: &str, options: Options) -> Result<Arc<dyn Store>> {
         #[cfg(feature = "redis")]
         "redis" | "rediss" | "redis+unix" | "redis+sentinel" | "rediss+sentinel" | "valkey"
         | "valkeys" => Ok(Arc::new(super::redis::RedisStore::open(url, options)?)),
+        #[cfg(feature = "redis")]
+        "redis+cluster" | "rediss+cluster" => {
+            Ok(Arc::new(super::redis::ClusterStore::open(url, options)?))
+        }
         #[cfg(feature = "mysql")]
         "mysql" | "mariadb" => Ok(Arc::new(super::mysql::MysqlStore::open(url, options)?)),
         _ => Err(Error::Unusable {
             problem: format!(
                 "no store has the scheme {scheme:?}; use sqlite:PATH, redis://HOST:PORT/DB, rediss://, \
-                 redis+sentinel://HOST:PORT,HOST:PORT/NAME, mysql://USER:PASSWORD@HOST/DATABASE or memory:"
+                 redis+sentinel://HOST:PORT,HOST:PORT/NAME, redis+cluster://HOST:PORT,HOST:PORT, \
+                 mysql://USER:PASSWORD@HOST/DATABASE or memory:"
             ),
         }),
     }

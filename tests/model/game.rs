@@ -30,6 +30,12 @@ pub(crate) enum Stores {
     /// The URL is that of the server.
     #[cfg(feature = "redis")]
     MemoryAndRedis(String),
+    /// Tasks in one partition. The URL is that of the cluster.
+    #[cfg(feature = "redis")]
+    MemoryAndCluster(String),
+    /// Tasks in all partitions, without unique keys, which would have to be in those of their tasks.
+    #[cfg(feature = "redis")]
+    Cluster(String),
     /// The URL is that of the database.
     #[cfg(feature = "mysql")]
     MemoryAndMysql(String),
@@ -39,6 +45,22 @@ pub(crate) enum Stores {
 }
 
 impl Stores {
+    /// What can be asked of these stores.
+    fn fit(&self, act: &Act) -> Act {
+        #[cfg_attr(
+            not(feature = "redis"),
+            expect(unused_mut, reason = "only a cluster has wishes")
+        )]
+        let mut act = act.clone();
+        #[cfg(feature = "redis")]
+        if let (Self::Cluster(_), Act::Add { tasks, .. }) = (self, &mut act) {
+            for shape in tasks {
+                shape.key = None;
+            }
+        }
+        act
+    }
+
     /// Empty ones that share a clock; the first is the model of the others.
     async fn fresh(&self, clock: &ManualClock) -> Vec<Arc<dyn Store>> {
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
@@ -52,6 +74,17 @@ impl Stores {
                 let redis = RedisStore::open(url, options()).unwrap();
                 vec![memory, Arc::new(redis.with_clock(shared))]
             }
+            #[cfg(feature = "redis")]
+            Self::MemoryAndCluster(url) => {
+                use crate::gathered::Gathered;
+
+                let options = options();
+                let tag = options.namespace.to_string();
+                let cluster = cluster(url, options, shared).await;
+                vec![memory, Arc::new(Gathered::of(cluster, &tag))]
+            }
+            #[cfg(feature = "redis")]
+            Self::Cluster(url) => vec![cluster(url, options(), shared).await],
             #[cfg(feature = "mysql")]
             Self::MemoryAndMysql(url) => {
                 use taskshed::store::mysql::MysqlStore;
@@ -71,6 +104,15 @@ impl Stores {
             }
         }
     }
+}
+
+#[cfg(feature = "redis")]
+async fn cluster(url: &str, options: Options, clock: Arc<dyn Clock>) -> Arc<dyn Store> {
+    use taskshed::store::redis::ClusterStore;
+
+    let store = ClusterStore::open(url, options).unwrap().with_clock(clock);
+    store.prepare().await.unwrap();
+    Arc::new(store)
 }
 
 struct Game {
@@ -123,7 +165,8 @@ impl Game {
             }
             _ => {}
         }
-        let Some(call) = self.player.call(&step.act, self.clock.wall()) else {
+        let act = self.kinds.fit(&step.act);
+        let Some(call) = self.player.call(&act, self.clock.wall()) else {
             self.picture = self.show().await?;
             return Ok(());
         };

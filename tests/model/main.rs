@@ -10,6 +10,9 @@
 mod call;
 mod dice;
 mod game;
+#[cfg(feature = "redis")]
+#[path = "../support/gathered.rs"]
+mod gathered;
 mod history;
 #[cfg(feature = "mysql")]
 #[path = "../support/mariadb_server.rs"]
@@ -17,6 +20,10 @@ mod history;
 mod mariadb_server;
 mod moving;
 mod player;
+#[cfg(feature = "redis")]
+#[path = "../support/redis_cluster.rs"]
+#[expect(dead_code, reason = "other tests move slots and kill servers")]
+mod redis_cluster;
 #[cfg(feature = "redis")]
 #[path = "../support/redis_server.rs"]
 #[expect(dead_code, reason = "other tests kill and restart their server")]
@@ -42,6 +49,22 @@ async fn the_memory_store_keeps_its_promises_whatever_happens() {
 async fn redis_answers_as_memory_does_whatever_happens() {
     let server = redis_server::RedisServer::start(&[]);
     seeds::play(40, LENGTH, Stores::MemoryAndRedis(server.url())).await;
+}
+
+/// The first keeps the promises; the second does the same with tasks that share a partition.
+#[cfg(feature = "redis")]
+#[tokio::test]
+async fn cluster_answers_as_memory_does_whatever_happens() {
+    let servers = redis_cluster::RedisCluster::start(0, &[]);
+    seeds::play(40, LENGTH, Stores::MemoryAndCluster(servers.url(3))).await;
+}
+
+/// Guards T1, T2, T3, T4, T5, T6, T7, T8, T10, S1 and L1, with tasks in all partitions.
+#[cfg(feature = "redis")]
+#[tokio::test]
+async fn the_cluster_store_keeps_its_promises_whatever_happens() {
+    let servers = redis_cluster::RedisCluster::start(0, &[]);
+    seeds::play(40, LENGTH, Stores::Cluster(servers.url(3))).await;
 }
 
 /// The first keeps the promises; the second does the same.

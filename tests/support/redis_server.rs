@@ -96,6 +96,12 @@ impl RedisServer {
         self.port
     }
 
+    /// The value of an option that it was started with.
+    pub(crate) fn option(&self, name: &str) -> &str {
+        let at = self.options.iter().position(|option| option == name);
+        at.and_then(|at| self.options.get(at + 1)).expect("it was started with it")
+    }
+
     /// Its URL, without a user.
     pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/0", self.port)

@@ -17,6 +17,7 @@ use redis::io::tcp::socket2::TcpKeepalive;
 use crate::store::Error;
 use crate::store::Result;
 
+use super::cluster::Primaries;
 use super::failure::reason;
 use super::sentinel::Sentinels;
 use super::url::Login;
@@ -42,6 +43,8 @@ enum Place {
     Server(Arc<Client>),
     /// The one that Sentinel names.
     Watched(Arc<Sentinels>),
+    /// The one that serves a slot of a Redis Cluster.
+    Slot(Arc<Primaries>, u16),
 }
 
 impl Address {
@@ -58,11 +61,17 @@ impl Address {
         Ok(Self { place, shown: shown.into() })
     }
 
+    /// Where a slot of a cluster is served.
+    pub(super) fn of_slot(primaries: Arc<Primaries>, slot: u16, shown: Arc<str>) -> Self {
+        Self { place: Place::Slot(primaries, slot), shown }
+    }
+
     /// The server that takes writes, for one more connection to it.
     pub(super) async fn primary(&self) -> std::result::Result<Client, RedisError> {
         match &self.place {
             Place::Server(client) => Ok(Client::clone(client)),
             Place::Watched(sentinels) => sentinels.primary().await,
+            Place::Slot(primaries, slot) => primaries.of_slot(*slot).await,
         }
     }
 
@@ -75,8 +84,13 @@ impl Address {
     pub(super) fn sentinels(&self) -> Option<&Sentinels> {
         match &self.place {
             Place::Watched(sentinels) => Some(sentinels),
-            Place::Server(_) => None,
+            Place::Server(_) | Place::Slot(..) => None,
         }
+    }
+
+    /// Whether it is part of a Redis Cluster.
+    pub(super) fn is_clustered(&self) -> bool {
+        matches!(self.place, Place::Slot(..))
     }
 }
 
@@ -113,7 +127,7 @@ fn watched(mut parts: Parts<'_>) -> std::result::Result<Place, String> {
     Ok(Place::Watched(Arc::new(Sentinels::new(sentinels, name.to_owned(), tuned(server)))))
 }
 
-fn client(info: ConnectionInfo) -> std::result::Result<Client, String> {
+pub(super) fn client(info: ConnectionInfo) -> std::result::Result<Client, String> {
     Client::open(tuned(info)).map_err(|error| reason(&error))
 }
 
@@ -130,7 +144,7 @@ pub(super) fn moved(like: &ConnectionAddr, host: String, port: u16) -> Connectio
     }
 }
 
-fn tuned(info: ConnectionInfo) -> ConnectionInfo {
+pub(super) fn tuned(info: ConnectionInfo) -> ConnectionInfo {
     let probes = TcpKeepalive::new().with_time(PROBE_AFTER).with_interval(PROBE_AFTER);
     let tcp = TcpSettings::default()
         .set_nodelay(true)
@@ -141,7 +155,7 @@ fn tuned(info: ConnectionInfo) -> ConnectionInfo {
 }
 
 /// Chooses the cryptography of TLS connections, unless the program chose one before.
-fn install_tls() {
+pub(super) fn install_tls() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let _chosen_before = rustls::crypto::ring::default_provider().install_default();

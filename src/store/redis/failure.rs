@@ -37,15 +37,30 @@ pub(super) fn explain(method: &'static str, error: RedisError) -> Error {
 }
 
 /// Whether the connection is of no use after `error`. One to a server that became a replica is not:
-/// the next one may reach the primary. Neither is one to a server that is just starting: another
-/// one may have taken its place.
+/// the next one may reach the primary. Neither is one to a server that is just starting, or that
+/// says that its cluster is down: another one may have taken its place. A slot that has moved is
+/// somewhere else, too. One that is moving (ASK, TRYAGAIN) is not yet: there it is waited for.
 pub(super) fn breaks_connection(error: &RedisError) -> bool {
     match error.code() {
         Some(code) => {
-            matches!(code, "READONLY" | "NOAUTH" | "MASTERDOWN" | "UNBLOCKED" | "LOADING")
+            matches!(
+                code,
+                "READONLY"
+                    | "NOAUTH"
+                    | "MASTERDOWN"
+                    | "UNBLOCKED"
+                    | "LOADING"
+                    | "MOVED"
+                    | "CLUSTERDOWN"
+            )
         }
         None => true,
     }
+}
+
+/// Whether a server refused because another one serves the slot; nothing was done then.
+pub(super) fn has_moved(error: &RedisError) -> bool {
+    error.code() == Some("MOVED")
 }
 
 /// An error that stands for a server that may be fit later.

@@ -4,6 +4,10 @@
 //! keys of a partition share a slot, so that one script may touch them. Ids and names hold no
 //! control characters, so tab and line break separate fields without escapes.
 //!
+//! Nothing is ever kept under the prefix itself. Each script names it as its first key, so while a
+//! slot moves the server that gives it away finds a key missing and refuses the whole script, and
+//! the one that takes it sends callers back: no script runs on half of a partition.
+//!
 //! | key | kind | holds |
 //! |---|---|---|
 //! | `rec` | hash | task → header, line break, spec as JSON; written once |
@@ -33,17 +37,38 @@
 //! | `leader` | hash | node, process, term and its end; who is barred; where the audit stands |
 //! | `isolate` | string | process that becomes idle for a suspect, and since when |
 //! | `mark` | string | empty; written by each call that waits for replicas, for a minute |
-//! | `schema` | string | version of all this |
+//! | `schema` | string | version of all this; behind a slash, if they are several, how many partitions the namespace has |
 
 use crate::domain::id::Namespace;
 use crate::domain::id::ProcessId;
+use crate::store::Error;
 
 /// Version of the layout that this build reads and writes.
 pub(super) const SCHEMA: u32 = 1;
 
-/// What all keys of a namespace start with.
-pub(super) fn prefix(namespace: &Namespace) -> String {
-    format!("{{ts:{namespace}:0}}:")
+/// What all keys of a partition of a namespace start with.
+pub(super) fn prefix(namespace: &Namespace, partition: usize) -> String {
+    format!("{{ts:{namespace}:{partition}}}:")
+}
+
+/// What is noted of a namespace in so many partitions.
+pub(super) fn layout(partitions: usize) -> String {
+    if partitions == 1 { SCHEMA.to_string() } else { format!("{SCHEMA}/{partitions}") }
+}
+
+/// Why a namespace that is noted as `found` cannot be used as one in so many partitions.
+pub(super) fn refused(found: &str, partitions: usize) -> Error {
+    let (schema, there) = found.split_once('/').unwrap_or((found, "1"));
+    if schema != SCHEMA.to_string() {
+        return Error::Schema { found: found.into(), wanted: SCHEMA };
+    }
+    Error::Unusable {
+        problem: format!(
+            "the namespace was made with partitions={there} and is opened with \
+             partitions={partitions}; add ?partitions={there} to a redis+cluster:// URL, or use \
+             another namespace"
+        ),
+    }
 }
 
 /// The key of the mark of calls that wait for replicas.

@@ -16,6 +16,8 @@ use std::time::Duration;
 
 use redis::Cmd;
 use redis::FromRedisValue;
+use redis::RedisError;
+use redis::Value;
 use tokio::sync::Mutex;
 use tokio::sync::MutexGuard;
 
@@ -24,6 +26,7 @@ use crate::store::Result;
 
 use super::address::Address;
 use super::failure::explain;
+use super::failure::has_moved;
 use super::failure::read;
 use super::fitness::Demand;
 use super::link::Link;
@@ -31,7 +34,7 @@ use super::link::is_unknown;
 use super::script::Script;
 
 /// Most writes that wait for replicas at once.
-const LANES: usize = 8;
+pub(super) const LANES: usize = 8;
 
 /// How long replicas may take: longer than a burst of writes keeps them busy, and no longer than it
 /// takes until the next renewal of a lease would wait behind it.
@@ -39,18 +42,34 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Connections for writes.
 pub(super) struct Lanes {
-    links: Vec<Mutex<Link>>,
+    all: Vec<Lane>,
     replicas: NonZeroU8,
     /// Which one is waited for when all are busy.
     next: AtomicUsize,
 }
 
+/// A connection that one call uses at a time.
+struct Lane {
+    link: Link,
+    turn: Mutex<()>,
+}
+
 impl Lanes {
-    /// Lanes to a server on which a write counts when that many replicas have it.
-    pub(super) fn new(address: &Address, demand: Demand, replicas: NonZeroU8) -> Self {
-        let link = || Mutex::new(Link::new(address.clone(), demand));
-        let links = std::iter::repeat_with(link).take(LANES).collect();
-        Self { links, replicas, next: AtomicUsize::new(0) }
+    /// So many lanes to a server on which a write counts when that many replicas have it.
+    pub(super) fn new(
+        count: usize,
+        address: &Address,
+        demand: Demand,
+        replicas: NonZeroU8,
+    ) -> Self {
+        let lane = || Lane { link: Link::new(address.clone(), demand), turn: Mutex::default() };
+        let all = std::iter::repeat_with(lane).take(count).collect();
+        Self { all, replicas, next: AtomicUsize::new(0) }
+    }
+
+    /// Lets the next calls use new connections.
+    pub(super) fn give_up(&self) {
+        self.all.iter().for_each(|lane| lane.link.give_up());
     }
 
     /// Calls a script and waits for the replicas.
@@ -67,12 +86,12 @@ impl Lanes {
         let mut wait = redis::cmd("WAIT");
         wait.arg(self.replicas.get()).arg(PATIENCE.as_millis().to_string());
 
-        let lane = self.free().await;
-        let answers = match lane.try_both(call, &wait).await {
-            Err(error) if is_unknown(&error) => lane.try_both(&script.in_full(call), &wait).await,
+        let (turn, link) = self.free().await;
+        let answers = match try_run(link, script, call, &wait).await {
+            Err(error) if has_moved(&error) => try_run(link, script, call, &wait).await,
             other => other,
         };
-        drop(lane);
+        drop(turn);
 
         let (value, count) = answers.map_err(|error| explain(method, error))?;
         let count: u64 = read(method, count)?;
@@ -84,11 +103,27 @@ impl Lanes {
     }
 
     /// A lane that nobody uses, or the next one in turn.
-    async fn free(&self) -> MutexGuard<'_, Link> {
-        if let Some(lane) = self.links.iter().find_map(|link| link.try_lock().ok()) {
-            return lane;
+    async fn free(&self) -> (MutexGuard<'_, ()>, &Link) {
+        for lane in &self.all {
+            if let Ok(turn) = lane.turn.try_lock() {
+                return (turn, &lane.link);
+            }
         }
-        let turn = self.next.fetch_add(1, Ordering::Relaxed);
-        self.links[turn % self.links.len()].lock().await
+        let next = self.next.fetch_add(1, Ordering::Relaxed);
+        let lane = &self.all[next % self.all.len()];
+        (lane.turn.lock().await, &lane.link)
+    }
+}
+
+/// Makes a call and waits, sending the script's text if the server does not know it.
+async fn try_run(
+    link: &Link,
+    script: &Script,
+    call: &Cmd,
+    wait: &Cmd,
+) -> std::result::Result<(Value, Value), RedisError> {
+    match link.try_both(call, wait).await {
+        Err(error) if is_unknown(&error) => link.try_both(&script.in_full(call), wait).await,
+        other => other,
     }
 }

@@ -48,11 +48,7 @@ type LeaseReply = (String, String, String, String, u64, u64, i64, bool, Vec<Row>
 #[async_trait]
 impl Leadership for RedisStore {
     async fn campaign(&self, campaign: &Campaign) -> Result<Leading> {
-        let mut call = self.call(&script::CAMPAIGN);
-        call.arg(campaign.node.as_str()).arg(campaign.process.as_str()).arg(as_us(campaign.ttl));
-        let (now, leader): (i64, Vec<String>) =
-            self.run("campaign", &script::CAMPAIGN, call).await?;
-        Ok(Leading { now: Timestamp::from_us(now), leader: leader_of(&leader) })
+        self.campaign_above(campaign, Term(0)).await
     }
 
     async fn resign(&self, resign: &Resign) -> Result<Option<Leader>> {
@@ -130,6 +126,29 @@ impl Leadership for RedisStore {
 }
 
 impl RedisStore {
+    /// Stands for leader; a new term is to be above `floor`, too.
+    pub(super) async fn campaign_above(&self, campaign: &Campaign, floor: Term) -> Result<Leading> {
+        let mut call = self.call(&script::CAMPAIGN);
+        call.arg(campaign.node.as_str())
+            .arg(campaign.process.as_str())
+            .arg(as_us(campaign.ttl))
+            .arg(floor.0);
+        let (now, leader): (i64, Vec<String>) =
+            self.run("campaign", &script::CAMPAIGN, call).await?;
+        Ok(Leading { now: Timestamp::from_us(now), leader: leader_of(&leader) })
+    }
+
+    /// Notes a term that another partition gave (L1). Answers the later one if there is one here.
+    pub(super) async fn raise(&self, campaign: &Campaign, term: Term) -> Result<Option<Term>> {
+        let mut call = self.call(&script::RAISE);
+        call.arg(campaign.node.as_str())
+            .arg(campaign.process.as_str())
+            .arg(term.0)
+            .arg(as_us(campaign.ttl));
+        let later: String = self.run("campaign", &script::RAISE, call).await?;
+        Ok(later.parse().ok().map(Term))
+    }
+
     /// A call of a script that only the leader may make.
     fn mandated(&self, script: &Script, mandate: &Mandate) -> redis::Cmd {
         let mut call = self.call(script);

@@ -1,6 +1,7 @@
 //! One connection, made when it is first needed and made again when it broke.
 
 use std::fmt;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -19,6 +20,7 @@ use crate::store::Result;
 use super::address::Address;
 use super::failure::breaks_connection;
 use super::failure::explain;
+use super::failure::has_moved;
 use super::failure::read;
 use super::fitness;
 use super::fitness::Demand;
@@ -38,6 +40,8 @@ pub(super) struct Link {
     /// Counts attempts to connect. A call that waited while one failed shares its failure: else
     /// calls to a silent server would each wait for the attempts of all before them.
     attempts: AtomicU64,
+    /// Whether the next call is to use a new connection.
+    is_given_up: AtomicBool,
     live: Mutex<Live>,
 }
 
@@ -53,25 +57,44 @@ struct Live {
 impl Link {
     /// A link to a server that must be as `demand` says; no connection is made yet.
     pub(super) fn new(address: Address, demand: Demand) -> Self {
-        Self { address, demand, attempts: AtomicU64::new(0), live: Mutex::default() }
+        Self {
+            address,
+            demand,
+            attempts: AtomicU64::new(0),
+            is_given_up: AtomicBool::new(false),
+            live: Mutex::default(),
+        }
     }
 
     pub(super) fn address(&self) -> &Address {
         &self.address
     }
 
-    /// Calls a script, sending its text if the server does not know it.
+    /// Lets the next call use a new connection, because one is not waited for any longer.
+    pub(super) fn give_up(&self) {
+        self.is_given_up.store(true, Ordering::Relaxed);
+    }
+
+    /// Calls a script, sending its text if the server does not know it, and once more if another
+    /// server serves its keys by now.
     pub(super) async fn run<T: FromRedisValue>(
         &self,
         method: &'static str,
         script: &Script,
         call: Cmd,
     ) -> Result<T> {
-        let value = match self.try_send(&call).await {
-            Err(error) if is_unknown(&error) => self.send(method, &script.in_full(&call)).await?,
-            other => other.map_err(|error| explain(method, error))?,
+        let answer = match self.try_run(script, &call).await {
+            Err(error) if has_moved(&error) => self.try_run(script, &call).await,
+            other => other,
         };
-        read(method, value)
+        read(method, answer.map_err(|error| explain(method, error))?)
+    }
+
+    async fn try_run(&self, script: &Script, call: &Cmd) -> std::result::Result<Value, RedisError> {
+        match self.try_send(call).await {
+            Err(error) if is_unknown(&error) => self.try_send(&script.in_full(call)).await,
+            other => other,
+        }
     }
 
     /// Sends one command and waits for its answer.
@@ -121,6 +144,9 @@ impl Link {
     async fn connection(&self) -> std::result::Result<(u64, MultiplexedConnection), RedisError> {
         let attempts_before = self.attempts.load(Ordering::Relaxed);
         let mut live = self.live.lock().await;
+        if self.is_given_up.swap(false, Ordering::Relaxed) {
+            live.connection = None;
+        }
         if let Some(connection) = &live.connection {
             return Ok((live.number, connection.clone()));
         }

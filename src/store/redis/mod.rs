@@ -6,10 +6,11 @@
 //!
 //! # What is not here
 //!
-//! Repeats: a call that failed is repeated by its caller. Redis Cluster is refused for now.
+//! Repeats: a call that failed is repeated by its caller.
 
 mod address;
 mod check;
+mod cluster;
 mod failure;
 mod fitness;
 mod hints;
@@ -38,16 +39,18 @@ use crate::clock::Clock;
 use crate::domain::durability::Durability;
 use crate::domain::time::Timestamp;
 use crate::domain::time::as_us;
-use crate::store::Error;
 use crate::store::Finding;
 use crate::store::Migrated;
 use crate::store::Options;
 use crate::store::Result;
 use crate::store::Store;
 
+pub use cluster::ClusterStore;
+
 use address::Address;
 use check::Wishes;
 use fitness::Demand;
+use lanes::LANES;
 use lanes::Lanes;
 use link::Link;
 use script::Script;
@@ -59,8 +62,24 @@ pub struct RedisStore {
     /// For writes that do.
     lanes: Option<Lanes>,
     prefix: String,
+    share: Share,
     options: Options,
     clock: Option<Arc<dyn Clock>>,
+}
+
+/// Which of the partitions of a namespace a store keeps.
+#[derive(Clone, Copy, Debug)]
+struct Share {
+    partition: usize,
+    /// How many there are.
+    of: usize,
+    /// How many writes may wait for replicas at once.
+    lanes: usize,
+}
+
+impl Share {
+    /// All of it.
+    const WHOLE: Self = Self { partition: 0, of: 1, lanes: LANES };
 }
 
 impl RedisStore {
@@ -71,7 +90,7 @@ impl RedisStore {
     ///
     /// [`Error::Unusable`] if the URL cannot be read; the password is not in the message.
     pub fn open(url: &str, options: Options) -> Result<Self> {
-        Ok(Self::at(Address::parse(url)?, options, None))
+        Ok(Self::at(Address::parse(url)?, options, None, Share::WHOLE))
     }
 
     /// The same store by another clock than the server's, so that tests own time.
@@ -81,15 +100,17 @@ impl RedisStore {
         self
     }
 
-    fn at(address: Address, options: Options, clock: Option<Arc<dyn Clock>>) -> Self {
-        let prefix = keys::prefix(&options.namespace);
+    fn at(address: Address, options: Options, clock: Option<Arc<dyn Clock>>, share: Share) -> Self {
+        let prefix = keys::prefix(&options.namespace, share.partition);
         let fsync = options.durability == Durability::Fsync;
         let demand = Demand { primary: address.moves(), fsync };
         let lanes = match options.durability {
             Durability::Memory | Durability::Fsync => None,
-            Durability::Replicated(replicas) => Some(Lanes::new(&address, demand, replicas)),
+            Durability::Replicated(replicas) => {
+                Some(Lanes::new(share.lanes, &address, demand, replicas))
+            }
         };
-        Self { link: Link::new(address, demand), lanes, prefix, options, clock }
+        Self { link: Link::new(address, demand), lanes, prefix, share, options, clock }
     }
 
     /// A call of a script with the now that it is to use.
@@ -121,13 +142,18 @@ impl RedisStore {
 
     /// Writes the schema version if there is none; refuses another one.
     async fn note_schema(&self, method: &'static str) -> Result<()> {
+        let layout = keys::layout(self.share.of);
         let mut call = self.call(&script::PREPARE);
-        call.arg(keys::SCHEMA);
+        call.arg(&layout);
         let found: String = self.run(method, &script::PREPARE, call).await?;
-        if found == keys::SCHEMA.to_string() {
-            Ok(())
-        } else {
-            Err(Error::Schema { found, wanted: keys::SCHEMA })
+        if found == layout { Ok(()) } else { Err(keys::refused(&found, self.share.of)) }
+    }
+
+    /// Lets the next calls use new connections: one that was not waited for any longer may hang.
+    fn give_up(&self) {
+        self.link.give_up();
+        if let Some(lanes) = &self.lanes {
+            lanes.give_up();
         }
     }
 
@@ -153,7 +179,7 @@ impl Store for RedisStore {
 
     fn apart(&self) -> Arc<dyn Store> {
         let address = self.link.address().clone();
-        Arc::new(Self::at(address, self.options.clone(), self.clock.clone()))
+        Arc::new(Self::at(address, self.options.clone(), self.clock.clone(), self.share))
     }
 
     async fn migrate(&self) -> Result<Migrated> {
@@ -177,7 +203,8 @@ impl Store for RedisStore {
 
     async fn check(&self, lease: Duration) -> Result<Vec<Finding>> {
         let fails_over = self.link.address().moves();
-        let wishes = Wishes { durability: self.options.durability, fails_over, lease };
+        let clustered = self.link.address().is_clustered();
+        let wishes = Wishes { durability: self.options.durability, fails_over, clustered, lease };
         check::check(&self.link, &self.key("corrupt"), wishes).await
     }
 }

@@ -136,6 +136,20 @@ impl RedisStore {
         Ok(())
     }
 
+    /// What a claim would find, without taking anything; a process that waits is noted all the same.
+    pub(super) async fn look(&self, claim: &Claim) -> Result<Claimed> {
+        let call = self.claim_call(&Claim { limit: 0, ..claim.clone() });
+        let reply: ClaimReply = self.run("claim", &script::CLAIM, call).await?;
+        Ok(read_claim(claim, reply).0)
+    }
+
+    /// Whether a claim holds tasks here, or did so lately.
+    pub(super) async fn keeps(&self, claim: &ClaimId) -> Result<bool> {
+        let mut call = self.call(&script::KEEPS);
+        call.arg(claim.as_str());
+        self.run("claim", &script::KEEPS, call).await
+    }
+
     fn claim_call(&self, claim: &Claim) -> Cmd {
         let mut call = self.call(&script::CLAIM);
         call.arg(claim.id.as_str())

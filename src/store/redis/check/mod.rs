@@ -29,6 +29,8 @@ pub(super) struct Wishes {
     pub(super) durability: Durability,
     /// Whether a replica may take the primary's place by itself.
     pub(super) fails_over: bool,
+    /// Whether the server is to be part of a Redis Cluster.
+    pub(super) clustered: bool,
     /// Length of the leases that have to survive a failover.
     pub(super) lease: Duration,
 }
@@ -44,8 +46,10 @@ pub(super) async fn prepare(link: &Link) -> Result<()> {
     {
         return refused(format!("Redis {version} is too old; version 7.0 or newer is needed"));
     }
-    if info.text("cluster_enabled") == Some("1") {
-        return refused("Redis Cluster is not supported; use a server without cluster mode".into());
+    if info.text("cluster_enabled") == Some("1") && !link.address().is_clustered() {
+        return refused(
+            "the server is part of a Redis Cluster; use redis+cluster://HOST:PORT".into(),
+        );
     }
     match info.text("maxmemory_policy") {
         Some(policy) if policy != "noeviction" => refused(format!(

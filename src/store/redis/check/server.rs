@@ -19,7 +19,7 @@ pub(super) fn look(
     wishes: &Wishes,
 ) -> Vec<Finding> {
     let mut findings = vec![version(info), eviction(info), memory(info)];
-    findings.extend([role(info, wishes), cluster_mode(info)]);
+    findings.extend([role(info, wishes), cluster_mode(info, wishes)]);
     findings.push(durability(info, settings));
     findings
 }
@@ -115,15 +115,16 @@ fn role(info: &Info, wishes: &Wishes) -> Finding {
     Finding { severity, topic: "role", found, advice }
 }
 
-fn cluster_mode(info: &Info) -> Finding {
-    if info.text("cluster_enabled") != Some("1") {
-        return fine("cluster mode", "off");
+fn cluster_mode(info: &Info, wishes: &Wishes) -> Finding {
+    let is_on = info.text("cluster_enabled") == Some("1");
+    if is_on == wishes.clustered {
+        return fine("cluster mode", if is_on { "on" } else { "off" });
     }
     Finding {
         severity: Severity::Serious,
         topic: "cluster mode",
-        found: "on".into(),
-        advice: "use a server without cluster mode".into(),
+        found: if is_on { "on" } else { "off" }.into(),
+        advice: "use redis+cluster:// for a Redis Cluster, and redis:// for a server alone".into(),
     }
 }
 

@@ -4,7 +4,7 @@ claim: lease due tasks under one lease.
 
 ARGV
   2 claim id | 3 node | 4 process | 5 "n" node or "r" remote | 6 ttl, us | 7 grace, us | 8 ahead, us
-  9 limit, 1 to 1000 | 10 room for tasks with two crashes | 11 with three | 12 "1" if idle
+  9 limit, 1 to 1000, or 0 to look without taking anything | 10 room for tasks with two crashes | 11 with three | 12 "1" if idle
   13 "1" to wait for hints | 14 how long expired tasks are kept, us
   15 count of queues, then the queues; count of callbacks or "-1" for any, then the callbacks
 
@@ -16,6 +16,8 @@ COST    about ten variadic calls, and four lookups per queue; log n of each lane
 WHY     What is met first leaves its lane whatever becomes of it, so lanes are cut by rank.
         Reads come first, writes last. A claim that was lost is never renewed and is reclaimed.
         A record without a callback cannot be dispatched: it is set aside, never deleted.
+        A look is for who chooses between partitions: it neither reserves nor hints, and says of a
+        task that must run alone that there is more, so that a claim comes and finds out.
 ]]
 local claim, process = ARGV[2], ARGV[4]
 local horizon_us = now + tonumber(ARGV[8])
@@ -186,7 +188,7 @@ if lease then
   met = #ids
 else
   local only, reserved = nil, false
-  if has_special then only, reserved = alone() end
+  if has_special and limit > 0 then only, reserved = alone() end
   isolate = reserved
   if only then
     take(only, 1)
@@ -211,12 +213,12 @@ end
 local next_at, more = nil, false
 for _, lane in ipairs(lanes) do
   local reachable = not lane.rank or lane.rank == '3' or (lane.rank ~= '0' and room_for[lane.rank] > 0)
-    or (lane.rank == '0' and is_idle)
+    or (lane.rank == '0' and (is_idle or (limit == 0 and is_due(lane))))
   if reachable and lane.head then
     if not next_at or lane.head < next_at then next_at = lane.head end
     if is_due(lane) then
       more = true
-      if is_rare then
+      if is_rare and limit > 0 then
         local left = call('ZCOUNT', lane.key, '-inf', horizon) - lane.cut
         hint(lane.queue, lane.callback, lane.head, left)
       end
@@ -276,7 +278,7 @@ if has_results and count > 0 then
   for i = 1, count do results[i] = results[i] or '' end
 end
 
-if ARGV[13] == '1' and count < limit then
+if ARGV[13] == '1' and (count < limit or limit == 0) then
   local wake_at = next_at and us(next_at) or '+inf'
   for queue in string.gmatch(all_queues, '[^\t]+') do
     call('ZADD', P .. 'waiting:' .. queue, wake_at, process)

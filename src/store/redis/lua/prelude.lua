@@ -2,7 +2,8 @@
 prelude: what all scripts share; it stands between the first line of a script and its body.
 
 KEYS
-  1  prefix of all keys of the namespace, "{ts:NS:0}:"; src/store/redis/keys.rs lists the keys
+  1  prefix of all keys of the partition, "{ts:NS:0}:"; src/store/redis/keys.rs lists the keys, and
+     says why nothing may be kept under the prefix itself
   2  a key to write to before all else, if the caller then waits for replicas
 
 ARGV

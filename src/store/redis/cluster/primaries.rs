@@ -1,0 +1,266 @@
+//! Which server serves a slot, as the cluster has it.
+//!
+//! Several servers are asked at once, and for each slot the one with the newest *configuration
+//! epoch* is believed: it grows with each failover, and a server that was cut off still names the
+//! primary of an older one. Whatever they say, the server itself is asked for its role afterwards.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use redis::AsyncConnectionConfig;
+use redis::Client;
+use redis::ConnectionAddr;
+use redis::ConnectionInfo;
+use redis::RedisError;
+use redis::Value;
+use tokio::sync::Mutex;
+
+use crate::store::redis::address;
+use crate::store::redis::address::moved;
+use crate::store::redis::failure::misconfigured;
+use crate::store::redis::failure::unfit;
+
+use super::asking;
+
+/// How long one server may take to be connected to, and to answer.
+const WITHIN: Duration = Duration::from_millis(1500);
+
+/// Most servers that are asked beside those that the URL names.
+const LEARNT_MAX: usize = 8;
+
+/// The servers of a cluster.
+pub(crate) struct Primaries {
+    named: Vec<ConnectionInfo>,
+    /// Counts looks. A caller that waited while one was under way shares its outcome.
+    looks: AtomicU64,
+    last: Mutex<Last>,
+}
+
+#[derive(Default)]
+struct Last {
+    /// Servers that the URL need not name.
+    learnt: Vec<(String, u16)>,
+    outcome: Option<Result<Arc<[View]>, RedisError>>,
+}
+
+/// What one server says of the cluster.
+#[derive(Clone, Debug, Default)]
+pub(super) struct View {
+    pub(super) ranges: Vec<Range>,
+    /// Hosts and ports of all servers that serve a slot, replicas included.
+    servers: Vec<(String, u16)>,
+}
+
+/// Slots and who serves them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Range {
+    pub(super) first: u16,
+    pub(super) last: u16,
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) epoch: u64,
+    /// How many replicas the primary has.
+    pub(super) replicas: usize,
+}
+
+impl Primaries {
+    /// The cluster of which these servers are part.
+    pub(super) fn new(named: Vec<ConnectionInfo>) -> Self {
+        Self { named, looks: AtomicU64::new(0), last: Mutex::default() }
+    }
+
+    /// The server that serves a slot now, to be asked for its role.
+    ///
+    /// # Errors
+    ///
+    /// If no server answers in time, or none serves the slot.
+    pub(crate) async fn of_slot(&self, slot: u16) -> Result<Client, RedisError> {
+        let views = self.look().await?;
+        match owner(&views, slot) {
+            Some(range) => Client::open(self.info(&range.host, range.port)),
+            None => Err(unfit("no server of the cluster serves the slot", slot.to_string())),
+        }
+    }
+
+    /// What those servers say that answer in time.
+    ///
+    /// # Errors
+    ///
+    /// If none does.
+    pub(super) async fn look(&self) -> Result<Arc<[View]>, RedisError> {
+        let looks_before = self.looks.load(Ordering::Relaxed);
+        let mut last = self.last.lock().await;
+        if self.looks.load(Ordering::Relaxed) != looks_before
+            && let Some(outcome) = &last.outcome
+        {
+            return outcome.clone();
+        }
+        let outcome = self.ask(&last.learnt).await;
+        self.looks.fetch_add(1, Ordering::Relaxed);
+        if let Ok(views) = &outcome {
+            let mut learnt: Vec<_> = views.iter().flat_map(|view| view.servers.clone()).collect();
+            learnt.sort();
+            learnt.dedup();
+            learnt.truncate(LEARNT_MAX);
+            last.learnt = learnt;
+        }
+        last.outcome = Some(outcome.clone());
+        outcome
+    }
+
+    async fn ask(&self, learnt: &[(String, u16)]) -> Result<Arc<[View]>, RedisError> {
+        let mut servers = self.named.clone();
+        for (host, port) in learnt {
+            let info = self.info(host, *port);
+            if servers.iter().all(|known| known.addr() != info.addr()) {
+                servers.push(info);
+            }
+        }
+        let asked = servers.into_iter().enumerate().map(|(n, server)| (n, ask(server)));
+        let (mut views, mut failed) = (Vec::new(), None);
+        for (_, answer) in asking::soon(asked.collect()).await {
+            match answer {
+                Ok(view) => views.push(view),
+                Err(error) => failed = Some(error),
+            }
+        }
+        match failed {
+            _ if !views.is_empty() => Ok(views.into()),
+            Some(error) if error.to_string().contains("cluster support disabled") => {
+                let problem = "the server is not part of a Redis Cluster";
+                Err(misconfigured(problem, "use redis:// for it".into()))
+            }
+            Some(error) => Err(error),
+            None => Err(unfit("no server of the cluster answered in time", String::new())),
+        }
+    }
+
+    /// How to reach another server of the cluster.
+    fn info(&self, host: &str, port: u16) -> ConnectionInfo {
+        let like = self.named[0].clone();
+        let address = moved(like.addr(), host.to_owned(), port);
+        address::tuned(like.set_addr(address))
+    }
+}
+
+impl fmt::Debug for Primaries {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Primaries").field("named", &self.named.len()).finish_non_exhaustive()
+    }
+}
+
+/// Who serves a slot, by the newest of what several servers say.
+pub(super) fn owner(views: &[View], slot: u16) -> Option<&Range> {
+    let ranges = views.iter().flat_map(|view| &view.ranges);
+    let found = ranges.filter(|range| (range.first..=range.last).contains(&slot));
+    found.max_by_key(|range| range.epoch)
+}
+
+async fn ask(server: ConnectionInfo) -> Result<View, RedisError> {
+    let asked_host = match server.addr() {
+        ConnectionAddr::Tcp(host, _) | ConnectionAddr::TcpTls { host, .. } => host.clone(),
+        _ => String::new(),
+    };
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(WITHIN))
+        .set_response_timeout(Some(WITHIN));
+    let client = Client::open(server)?;
+    let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+    let mut both = redis::pipe();
+    // Only the first names servers as clients are to call them; only the second tells the epochs.
+    both.cmd("CLUSTER").arg("SLOTS").cmd("CLUSTER").arg("NODES");
+    let (slots, nodes): (Value, String) = both.query_async(&mut connection).await?;
+    Ok(view(&slots, &epochs(&nodes), &asked_host))
+}
+
+/// Configuration epoch by the id of a server.
+fn epochs(nodes: &str) -> HashMap<String, u64> {
+    let lines = nodes.lines().filter_map(|line| {
+        let mut fields = line.split(' ');
+        let id = fields.next()?;
+        Some((id.to_owned(), fields.nth(5)?.parse().ok()?))
+    });
+    lines.collect()
+}
+
+fn view(slots: &Value, epochs: &HashMap<String, u64>, asked_host: &str) -> View {
+    let mut view = View::default();
+    let Value::Array(entries) = slots else { return view };
+    for entry in entries {
+        let Value::Array(entry) = entry else { continue };
+        let [Value::Int(first), Value::Int(last), servers @ ..] = &entry[..] else { continue };
+        let servers: Vec<_> = servers.iter().filter_map(|told| server(told, asked_host)).collect();
+        let (Ok(first), Ok(last)) = (u16::try_from(*first), u16::try_from(*last)) else { continue };
+        let Some((host, port, id)) = servers.first().cloned() else { continue };
+        let epoch = epochs.get(&id).copied().unwrap_or(0);
+        let replicas = servers.len() - 1;
+        view.ranges.push(Range { first, last, host, port, epoch, replicas });
+        view.servers.extend(servers.into_iter().map(|(host, port, _)| (host, port)));
+    }
+    view
+}
+
+/// Host, port and id of a server. One that does not know its own name is where it was asked.
+fn server(told: &Value, asked_host: &str) -> Option<(String, u16, String)> {
+    let Value::Array(told) = told else { return None };
+    let host = match told.first()? {
+        Value::BulkString(host) => String::from_utf8_lossy(host).into_owned(),
+        _ => String::new(),
+    };
+    let host = if matches!(host.as_str(), "" | "?") { asked_host.to_owned() } else { host };
+    let Value::Int(port) = told.get(1)? else { return None };
+    let Value::BulkString(id) = told.get(2)? else { return None };
+    Some((host, u16::try_from(*port).ok()?, String::from_utf8_lossy(id).into_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn range(first: u16, last: u16, port: u16, epoch: u64) -> Range {
+        Range { first, last, host: "h".into(), port, epoch, replicas: 0 }
+    }
+
+    #[test]
+    fn the_newest_configuration_is_believed() {
+        let view = |ranges| View { ranges, servers: Vec::new() };
+        let old = view(vec![range(0, 99, 1, 3), range(100, 199, 2, 9)]);
+        let new = view(vec![range(0, 49, 3, 4), range(50, 99, 1, 3)]);
+        let views = [old, new];
+
+        let port = |slot| owner(&views, slot).map(|range| range.port);
+        assert_eq!(port(7), Some(3));
+        assert_eq!(port(70), Some(1));
+        assert_eq!(port(150), Some(2));
+        assert_eq!(port(200), None);
+    }
+
+    #[test]
+    fn what_a_server_says_is_read() {
+        let text = |text: &str| Value::BulkString(text.into());
+        let one =
+            |host: Value, port, id: &str| Value::Array(vec![host, Value::Int(port), text(id)]);
+        let slots = Value::Array(vec![
+            Value::Array(vec![
+                Value::Int(0),
+                Value::Int(5),
+                one(text("10.0.0.1"), 7, "aa"),
+                one(text("10.0.0.2"), 8, "bb"),
+            ]),
+            Value::Array(vec![Value::Int(6), Value::Int(9), one(Value::Nil, 9, "cc")]),
+        ]);
+        let nodes = "aa 10.0.0.1:7@1 master - 0 0 12 connected 0-5\n\
+                     cc :9@1 myself,master - 0 0 4 connected 6-9\n";
+
+        let view = view(&slots, &epochs(nodes), "asked");
+
+        let first = Range { host: "10.0.0.1".into(), replicas: 1, ..range(0, 5, 7, 12) };
+        let second = Range { host: "asked".into(), ..range(6, 9, 9, 4) };
+        assert_eq!(view.ranges, [first, second]);
+        assert_eq!(view.servers.len(), 3);
+    }
+}

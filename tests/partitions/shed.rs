@@ -1,0 +1,195 @@
+//! A namespace in three partitions, and short ways to use it.
+
+use std::sync::Arc;
+use std::sync::LazyLock;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use serde_json::json;
+use taskshed::domain::draft::Task;
+use taskshed::domain::id::ClaimId;
+use taskshed::domain::id::NodeName;
+use taskshed::domain::id::ProcessId;
+use taskshed::domain::id::QueueName;
+use taskshed::domain::id::RequestId;
+use taskshed::domain::id::TaskId;
+use taskshed::domain::retry::Jitter;
+use taskshed::domain::state::Deciding;
+use taskshed::domain::state::Outcome;
+use taskshed::domain::state::decide;
+use taskshed::domain::task::NewTask;
+use taskshed::domain::time::Timestamp;
+use taskshed::store::AckItem;
+use taskshed::store::Acked;
+use taskshed::store::Add;
+use taskshed::store::AddOutcome;
+use taskshed::store::Claim;
+use taskshed::store::Claimed;
+use taskshed::store::Existing;
+use taskshed::store::Holder;
+use taskshed::store::HolderKind;
+use taskshed::store::Options;
+use taskshed::store::Queue;
+use taskshed::store::Result;
+use taskshed::store::Store;
+use taskshed::store::SuspectRoom;
+use taskshed::store::TaskRecord;
+use taskshed::store::Tasks;
+use taskshed::store::redis::ClusterStore;
+
+use crate::redis_cluster::RedisCluster;
+
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
+
+/// Partitions of each namespace.
+pub(crate) const PARTITIONS: usize = 3;
+
+/// The cluster that most tests share.
+pub(crate) static SERVERS: LazyLock<RedisCluster> = LazyLock::new(|| RedisCluster::start(0, &[]));
+
+static COUNT: AtomicU64 = AtomicU64::new(0);
+
+/// A text that no other caller in this process gets.
+pub(crate) fn unique(start: &str) -> String {
+    format!("{start}{}", COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+pub(crate) struct Shed {
+    pub(crate) store: Arc<ClusterStore>,
+    pub(crate) options: Options,
+    pub(crate) url: String,
+}
+
+impl Shed {
+    /// In the cluster that most tests share, in a namespace of its own.
+    pub(crate) async fn new() -> Self {
+        Self::at(&SERVERS.url(PARTITIONS)).await
+    }
+
+    pub(crate) async fn at(url: &str) -> Self {
+        let namespace = unique("n").parse().unwrap();
+        Self::with(url, Options { namespace, ..Options::default() }).await
+    }
+
+    pub(crate) async fn with(url: &str, options: Options) -> Self {
+        let store = Arc::new(ClusterStore::open(url, options.clone()).unwrap());
+        store.prepare().await.unwrap();
+        Self { store, options, url: url.to_owned() }
+    }
+
+    /// The same namespace as another process has it.
+    pub(crate) fn elsewhere(&self) -> ClusterStore {
+        ClusterStore::open(&self.url, self.options.clone()).unwrap()
+    }
+
+    pub(crate) fn key(&self, partition: usize, name: &str) -> String {
+        format!("{{ts:{}:{partition}}}:{name}", self.options.namespace)
+    }
+
+    /// An id of a partition.
+    pub(crate) fn id_in(&self, partition: usize) -> String {
+        loop {
+            let id = unique("t");
+            if self.store.part(&id) == partition {
+                return id;
+            }
+        }
+    }
+
+    pub(crate) async fn add(&self, tasks: Vec<Task>) -> Vec<AddOutcome> {
+        self.try_add(tasks).await.unwrap()
+    }
+
+    pub(crate) async fn try_add(&self, tasks: Vec<Task>) -> Result<Vec<AddOutcome>> {
+        self.store.add(&adding(tasks)).await.map(|added| added.outcomes)
+    }
+
+    /// Claims until nothing is left; the tasks of each claim.
+    pub(crate) async fn drain(&self) -> Vec<Vec<TaskRecord>> {
+        let mut claims = Vec::new();
+        loop {
+            let claimed = self.store.claim(&claim(1000)).await.unwrap();
+            if claimed.tasks.is_empty() {
+                assert!(!claimed.more);
+                return claims;
+            }
+            claims.push(claimed.tasks);
+        }
+    }
+
+    pub(crate) async fn complete(&self, tasks: &[TaskRecord]) -> Vec<Acked> {
+        let items: Vec<_> = tasks.iter().map(completed).collect();
+        self.store.ack(&items).await.unwrap()
+    }
+
+    pub(crate) async fn claim(&self, claim: &Claim) -> Claimed {
+        self.store.claim(claim).await.unwrap()
+    }
+}
+
+pub(crate) fn task(id: &str) -> Task {
+    Task::new("noop", &json!({})).unwrap().id(id)
+}
+
+pub(crate) fn planned(task: Task) -> NewTask {
+    let fresh = TaskId::parse(&unique("fresh")).unwrap();
+    task.check(usize::MAX).unwrap().plan(fresh, Timestamp::EPOCH).unwrap()
+}
+
+pub(crate) fn adding(tasks: Vec<Task>) -> Add {
+    Add {
+        request: RequestId::parse(&unique("r")).unwrap(),
+        tasks: tasks.into_iter().map(planned).collect(),
+        existing: Existing::Replace,
+    }
+}
+
+pub(crate) fn id(text: &str) -> TaskId {
+    TaskId::parse(text).unwrap()
+}
+
+pub(crate) fn process(node: &str) -> ProcessId {
+    ProcessId::parse(&format!("{node}-process")).unwrap()
+}
+
+/// A claim of any callback in the queue `default`.
+pub(crate) fn claim(limit: usize) -> Claim {
+    Claim {
+        id: ClaimId::parse(&unique("c")).unwrap(),
+        holder: Holder {
+            node: NodeName::parse("node-a").unwrap(),
+            process: process("node-a"),
+            kind: HolderKind::Node,
+        },
+        queues: vec![QueueName::default()],
+        callbacks: None,
+        limit,
+        ttl: 10 * SECOND,
+        grace: 2 * SECOND,
+        ahead: Duration::ZERO,
+        suspects: SuspectRoom::default(),
+        wait: false,
+    }
+}
+
+pub(crate) fn completed(task: &TaskRecord) -> AckItem {
+    ended(task, Outcome::Completed(None))
+}
+
+pub(crate) fn released(task: &TaskRecord) -> AckItem {
+    ended(task, Outcome::Released)
+}
+
+fn ended(task: &TaskRecord, outcome: Outcome) -> AckItem {
+    let lease = task.lease.clone().unwrap();
+    let now = Timestamp::EPOCH;
+    let deciding = Deciding { now, jitter: Jitter::NONE, node: &lease.node };
+    AckItem {
+        claim: lease.claim_id.clone(),
+        task: task.id.clone(),
+        fence: lease.fence,
+        spec: task.spec.clone(),
+        verdict: decide(task, outcome, &deciding),
+    }
+}
