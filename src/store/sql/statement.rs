@@ -8,6 +8,10 @@ use std::fmt::Write;
 /// * `(?*)` for a list of values, which is as long as what is bound to it;
 /// * lines that begin with `FOR UPDATE` or `LOCK IN` hold rows until the end of the transaction.
 ///   Databases with one writer at a time leave them out.
+///
+/// What stands in `/*! … */` is read by MariaDB and MySQL, and is a comment to SQLite. There it names
+/// the index: of a table that is nearly empty these servers would read all rows instead, and lock
+/// those of others.
 #[derive(Debug)]
 pub(in crate::store) struct Statement {
     /// Its file, header included.

@@ -4,6 +4,6 @@
 -- rows    claim, node, expires_at, fence
 -- index   primary key
 SELECT claim, node, expires_at, fence
-FROM lease
+FROM lease /*! FORCE INDEX (PRIMARY) */
 WHERE ns = ?
   AND claim IN (?*)

@@ -1,6 +1,6 @@
 -- lease_delete: ends leases.
 --
 -- params  ns | claims, sorted
-DELETE FROM lease
+DELETE /*! lease */ FROM lease /*! FORCE INDEX (PRIMARY) */
 WHERE ns = ?
   AND claim IN (?*)

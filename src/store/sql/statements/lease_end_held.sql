@@ -4,7 +4,7 @@
 -- rows    expires_at
 -- guards  T3: a lease that was renewed meanwhile is left alone
 SELECT expires_at
-FROM lease
+FROM lease /*! FORCE INDEX (PRIMARY) */
 WHERE ns = ?
   AND claim = ?
 FOR UPDATE

@@ -4,7 +4,7 @@
 -- rows    claim
 -- guards  T5: a lease that is lost stays lost
 SELECT claim
-FROM lease
+FROM lease /*! FORCE INDEX (PRIMARY) */
 WHERE ns = ?
   AND claim IN (?*)
 ORDER BY claim

@@ -4,7 +4,7 @@
 -- rows    see leases.rs
 SELECT lease.claim, lease.node, lease.process, lease.kind, lease.ttl, lease.grace, lease.expires_at, lease.renewed_at,
     node.process, node.beat_at
-FROM lease
+FROM lease /*! FORCE INDEX (PRIMARY) */
 LEFT JOIN node ON node.ns = lease.ns AND node.node = lease.node
 WHERE lease.ns = ?
   AND lease.claim IN (?*)

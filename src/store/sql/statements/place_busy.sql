@@ -4,6 +4,6 @@
 -- rows    place
 -- index   task_place
 SELECT DISTINCT place
-FROM task
+FROM task /*! FORCE INDEX (task_place) */
 WHERE ns = ?
   AND place IN (?*)

@@ -6,7 +6,7 @@
 -- why     one statement per place: a recursive one with a subquery for each reads, on MariaDB, all
 --         tasks of a place
 SELECT place, due
-FROM task
+FROM task /*! FORCE INDEX (task_place) */
 WHERE ns = ?
   AND place > ?
   AND place < ?

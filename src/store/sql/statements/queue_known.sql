@@ -5,7 +5,7 @@
 -- index   primary key
 -- guards  T8: who pauses a queue waits for the claims that are under way
 SELECT name, paused
-FROM queue
+FROM queue /*! FORCE INDEX (PRIMARY) */
 WHERE ns = ?
   AND name IN (?*)
 LOCK IN SHARE MODE

@@ -2,6 +2,6 @@
 --
 -- params  ns | ids
 -- index   stop_task
-DELETE FROM stop
+DELETE /*! stop */ FROM stop /*! FORCE INDEX (stop_task) */
 WHERE ns = ?
   AND id IN (?*)

@@ -4,7 +4,7 @@
 -- rows    claim, id, superseded
 -- index   primary key
 SELECT claim, id, superseded
-FROM stop
+FROM stop /*! FORCE INDEX (PRIMARY) */
 WHERE ns = ?
   AND claim IN (?*)
 ORDER BY claim, id

@@ -3,6 +3,6 @@
 -- params  ns | ids, sorted
 -- index   primary key
 -- why     rewriting a row whose place moves costs as much, and no upsert is spelled alike everywhere
-DELETE FROM task
+DELETE /*! task */ FROM task /*! FORCE INDEX (PRIMARY) */
 WHERE ns = ?
   AND id IN (?*)

@@ -4,7 +4,7 @@
 -- rows    due, id
 -- index   task_place
 SELECT due, id
-FROM task
+FROM task /*! FORCE INDEX (task_place) */
 WHERE ns = ?
   AND place = ?
   AND due <= ?

@@ -2,7 +2,7 @@
 --
 -- params  place | ns | ids
 -- index   primary key
-UPDATE task
+UPDATE task /*! FORCE INDEX (PRIMARY) */
 SET place = ?
 WHERE ns = ?
   AND id IN (?*)

@@ -2,7 +2,7 @@
 --
 -- params  until when, µs | ns | ids, sorted | until when, µs
 -- index   primary key
-UPDATE task
+UPDATE task /*! FORCE INDEX (PRIMARY) */
 SET watched_until = ?
 WHERE ns = ?
   AND id IN (?*)

@@ -4,7 +4,7 @@
 -- rows    name, id
 -- guards  S2
 SELECT name, id
-FROM unique_key
+FROM unique_key /*! FORCE INDEX (PRIMARY) */
 WHERE ns = ?
   AND name IN (?*)
 ORDER BY name

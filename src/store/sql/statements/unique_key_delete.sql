@@ -1,6 +1,6 @@
 -- unique_key_delete: frees unique keys.
 --
 -- params  ns | keys, sorted
-DELETE FROM unique_key
+DELETE /*! unique_key */ FROM unique_key /*! FORCE INDEX (PRIMARY) */
 WHERE ns = ?
   AND name IN (?*)
