@@ -57,12 +57,13 @@ impl Place {
     /// How often steps met each other, where they do.
     pub(crate) fn repeats(&self) -> String {
         let Self::Mariadb(_, opened) = self else { return String::new() };
-        let (mut taken, mut repeated) = (0, 0);
+        let (mut taken, mut repeated, mut statements) = (0, 0, 0);
         for store in opened {
             let steps = store.steps();
             taken += steps.taken;
             repeated += steps.repeated;
+            statements += steps.statements;
         }
-        format!(", {repeated} of {taken} steps repeated")
+        format!(", {repeated} of {taken} steps with {statements} statements repeated")
     }
 }

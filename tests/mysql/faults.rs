@@ -21,6 +21,7 @@ use taskshed::store::Tasks;
 use taskshed::store::mysql::MysqlStore;
 
 use super::MariadbServer;
+use super::disk::SmallDisk;
 use super::fixture::SECOND;
 use super::fixture::add_one;
 use super::fixture::ask;
@@ -264,6 +265,51 @@ async fn a_binlog_of_statements_is_refused() {
     let refused = store.prepare().await.unwrap_err();
 
     assert!(refused.to_string().contains("binlog_format = ROW"), "{refused}");
+}
+
+/// Guards T1: on a disk that is full adds are refused as a whole, or the server dies of it; when
+/// there is room again all is there that was acknowledged.
+#[tokio::test]
+async fn a_full_disk_refuses_tasks_and_loses_none() {
+    let disk = SmallDisk::mount();
+    let mut server = MariadbServer::start_in(disk.path(), &["--innodb-flush-method=fsync"]);
+    let store = ready(&server).await;
+    add_one(&store, "first").await.unwrap();
+    let ballast = disk.path().join("ballast");
+    let big = json!({ "text": "x".repeat(200_000) });
+    let mut refused = None;
+    let mut added = Vec::new();
+    for number in 0..400 {
+        let name = format!("t{number}");
+        let drafts = [0, 1].map(|n| {
+            Task::new("noop", &big).unwrap().id(&format!("{name}-{n}")).run_in(3600 * SECOND)
+        });
+        match store.add(&add(drafts)).await {
+            Ok(_) => added.push(name),
+            Err(error) => {
+                refused = Some((name, error));
+                break;
+            }
+        }
+        if number == 3 {
+            disk.fill(&ballast);
+        }
+    }
+
+    let (name, error) = refused.expect("the disk is full some time");
+    assert!(error.is_transient(), "{error:?}");
+
+    std::fs::remove_file(&ballast).unwrap();
+    server.restart();
+    for name in added {
+        assert!(find(&store, &format!("{name}-1")).await.is_some(), "{name} is gone");
+    }
+    for number in 0..2 {
+        let half = find(&store, &format!("{name}-{number}")).await;
+        assert!(half.is_none(), "half of an add was kept");
+    }
+    assert_eq!(add_one(&store, "last").await.unwrap(), AddOutcome::Created);
+    assert_eq!(store.claim(&claim()).await.unwrap().tasks.len(), 2);
 }
 
 /// Guards T1: without room new tasks are refused as a whole; what is there goes on once there is room.

@@ -9,6 +9,9 @@ mod mariadb_server;
 #[expect(dead_code, reason = "other tests ask for more")]
 mod requests;
 
+mod cuts;
+mod cutter;
+mod disk;
 mod faults;
 mod fixture;
 mod plans;

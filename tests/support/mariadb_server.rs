@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::net::TcpListener;
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
@@ -34,7 +35,12 @@ pub(crate) struct MariadbServer {
 impl MariadbServer {
     /// Starts a server with `options`, such as `["--max-connections=10"]`.
     pub(crate) fn start(options: &[&str]) -> Self {
-        let dir = TempDir::new().expect("a folder for the server can be made");
+        Self::start_in(&std::env::temp_dir(), options)
+    }
+
+    /// The same with its data in a folder below `parent`.
+    pub(crate) fn start_in(parent: &Path, options: &[&str]) -> Self {
+        let dir = TempDir::new_in(parent).expect("a folder for the server can be made");
         let data = dir.path().join("data");
         std::fs::write(dir.path().join("users.sql"), USERS).expect("the folder can be written");
         let made = Command::new("mariadb-install-db")

@@ -82,11 +82,12 @@ pub struct MysqlStore {
     counts: Arc<Counts>,
 }
 
-/// How many steps were begun, and how many of them were begun again.
-#[derive(Default)]
+/// What [`Steps`] shows.
+#[derive(Debug, Default)]
 struct Counts {
     taken: AtomicU64,
     repeated: AtomicU64,
+    statements: AtomicU64,
 }
 
 /// How often steps were taken since a store was opened, by it and by what was taken apart from it.
@@ -96,6 +97,8 @@ pub struct Steps {
     pub taken: u64,
     /// Those that met another one and were taken again.
     pub repeated: u64,
+    /// The statements of all steps, without begin and commit.
+    pub statements: u64,
 }
 
 impl MysqlStore {
@@ -132,6 +135,7 @@ impl MysqlStore {
         Steps {
             taken: self.counts.taken.load(Ordering::Relaxed),
             repeated: self.counts.repeated.load(Ordering::Relaxed),
+            statements: self.counts.statements.load(Ordering::Relaxed),
         }
     }
 
@@ -176,7 +180,8 @@ impl MysqlStore {
         now: Timestamp,
     ) -> Answer<S::Reply> {
         let ns = self.ns(S::METHOD, session).await?;
-        let about = About { method: S::METHOD, ns, options: &self.options };
+        let statements = &self.counts.statements;
+        let about = About { method: S::METHOD, ns, options: &self.options, statements };
         step.take(&mut MysqlTx::new(session, about, now)).await
     }
 

@@ -4,6 +4,8 @@
 //! them to keep them prepared on every connection.
 
 use std::fmt::Write;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 
 use mysql_async::Row;
 use mysql_async::Value as Sent;
@@ -40,6 +42,8 @@ pub(super) struct About<'a> {
     pub(super) method: &'static str,
     pub(super) ns: i64,
     pub(super) options: &'a Options,
+    /// Counts what is sent.
+    pub(super) statements: &'a AtomicU64,
 }
 
 impl<'a, 'l> MysqlTx<'a, 'l> {
@@ -49,6 +53,7 @@ impl<'a, 'l> MysqlTx<'a, 'l> {
 
     async fn send(&mut self, text: &str) -> Answer<Vec<Row>> {
         let method = self.about.method;
+        self.about.statements.fetch_add(1, Ordering::Relaxed);
         self.session.query(text).await.map_err(|fault| trouble(method, fault))
     }
 }
