@@ -64,6 +64,12 @@ impl MariadbServer {
         self.port
     }
 
+    /// Its process.
+    pub(crate) fn pid(&self) -> String {
+        let pid = std::fs::read_to_string(self.dir.path().join("pid")).expect("it runs");
+        pid.trim().to_owned()
+    }
+
     /// The URL of its database.
     pub(crate) fn url(&self) -> String {
         format!("mysql://shed:s3cret@127.0.0.1:{}/taskshed", self.port)

@@ -1,0 +1,117 @@
+//! How late tasks start.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use serde_json::json;
+use taskshed::Node;
+use taskshed::clock::Clock;
+use taskshed::clock::SystemClock;
+use taskshed::domain::draft::Task;
+use taskshed::handlers::Context;
+use taskshed::store::Store;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::Course;
+use crate::place::Place;
+use crate::report::Figure;
+use crate::report::of;
+use crate::report::quantile;
+use crate::work::add;
+use crate::work::drained;
+use crate::work::noop;
+
+/// Tasks a second on nodes that have nothing else to do.
+const IDLE_RATE: usize = 500;
+
+pub(crate) async fn measure(course: Course) -> Vec<Figure> {
+    let length = Duration::from_secs(if course.short { 2 } else { 10 });
+    let mut figures = figures("a bare timer", bare(length).await);
+    figures.extend(self::figures("idle", lags(course.kind, IDLE_RATE, length).await));
+
+    let mut place = Place::new(course.kind);
+    let store = place.open().await;
+    add(&store, course.tasks, noop).await;
+    let took = drained(vec![place.open().await], course.tasks).await;
+    let half = of(course.tasks) / took.as_secs_f64() / 2.0;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a rate below a million"
+    )]
+    let half = half as usize / 1000 * 1000;
+    let length = length / 2;
+    let lags = lags(course.kind, half, length).await;
+    figures.extend(self::figures("half load", lags));
+    figures
+}
+
+fn figures(name: &str, mut lags_us: Vec<i64>) -> Vec<Figure> {
+    lags_us.sort_unstable();
+    let at = |share| Duration::from_micros(quantile(&lags_us, share).unsigned_abs());
+    let early = lags_us.iter().filter(|late| **late < 0).count();
+    vec![
+        Figure::time(format!("{name}, p50"), at(0.5)),
+        Figure::time(format!("{name}, p99"), at(0.99)),
+        Figure::time(format!("{name}, most"), at(1.0)),
+        Figure::new(format!("{name}, early"), of(early), "tasks"),
+    ]
+}
+
+/// The same moments kept by a timer of the runtime alone, for the share of the machine.
+async fn bare(length: Duration) -> Vec<i64> {
+    let step = Duration::from_secs(1) / u32::try_from(IDLE_RATE).unwrap();
+    let mut at = SystemClock.steady() + Duration::from_millis(100);
+    let last = at + length;
+    let mut lags = Vec::new();
+    while at < last {
+        SystemClock.sleep(at.saturating_sub(SystemClock.steady())).await;
+        let late = SystemClock.steady().saturating_sub(at);
+        lags.push(i64::try_from(late.as_micros()).unwrap());
+        at += step;
+    }
+    lags
+}
+
+/// Tasks that fall due one after the other, on two nodes.
+async fn lags(kind: &str, rate: usize, length: Duration) -> Vec<i64> {
+    let mut place = Place::new(kind);
+    let store = place.open().await;
+    let lags = Arc::new(Mutex::new(Vec::new()));
+    let stop = CancellationToken::new();
+    let mut nodes = JoinSet::new();
+    for name in ["a", "b"] {
+        let lags = Arc::clone(&lags);
+        let punctual = move |context: Context, _: serde_json::Value| {
+            let late_us = SystemClock.wall().as_us() - context.task().run_at.as_us();
+            lags.lock().unwrap().push(late_us);
+            std::future::ready(Ok(()))
+        };
+        let node = Node::builder(place.open().await).name(name).concurrency(500);
+        let node = node.handler("punctual", punctual).build().unwrap();
+        nodes.spawn(node.run_until(stop.clone().cancelled_owned()));
+    }
+    SystemClock.sleep(Duration::from_millis(500)).await;
+
+    let tasks = rate * usize::try_from(length.as_secs()).unwrap();
+    plan(&store, tasks, rate).await;
+    while lags.lock().unwrap().len() < tasks {
+        SystemClock.sleep(Duration::from_millis(50)).await;
+    }
+    stop.cancel();
+    while nodes.join_next().await.is_some() {}
+    lags.lock().unwrap().clone()
+}
+
+/// Adds tasks that fall due at a rate, the first one when all are added for sure.
+async fn plan(store: &Arc<dyn Store>, tasks: usize, rate: usize) {
+    let first = store.now().await.unwrap().plus(Duration::from_millis(500 + tasks as u64 / 20));
+    let step = Duration::from_secs(1) / u32::try_from(rate).unwrap();
+    add(store, tasks, |number| {
+        let at = first.plus(step * u32::try_from(number).unwrap());
+        Task::new("punctual", &json!({ "number": number })).unwrap().run_at(at)
+    })
+    .await;
+}

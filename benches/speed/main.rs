@@ -1,0 +1,102 @@
+//! How fast nodes and stores are, on private servers and a file on this machine.
+//!
+//! `cargo bench --bench speed [-- MEASURE… STORE… runs=5 json short]` prints and asserts nothing:
+//! figures are for people, who know what else the machine was doing. Without names it measures all.
+//! Each figure is the median of its runs with the least and the most; `json` adds a line for each
+//! run, `short` takes a tenth of the tasks.
+//!
+//! | measure | what it times |
+//! |---|---|
+//! | `limit` | the store alone: adds, and claims with their acks, by batch |
+//! | `add` | adds of a scheduler, one at a time and in batches |
+//! | `drain` | due tasks that do nothing, one node and two, as a share of the limit in the same run |
+//! | `kinds` | the same with groups, unique keys, retention, arguments of 100 bytes |
+//! | `cpu` | seconds of CPU from the add to the end, scheduler, node and server |
+//! | `lag` | how late tasks start, on idle nodes and at half of the rate of draining |
+//! | `growth` | claim and ack beside a few and many other tasks |
+//! | `memory` | bytes of a waiting task in Redis, of a node, and of a task that runs |
+//! | `renew` | one beat with few and many running tasks |
+//! | `idle` | calls of nodes that have nothing to do, and of fifty for one task |
+
+#![expect(
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a benchmark prints, and may stop"
+)]
+
+mod add;
+mod drain;
+mod growth;
+mod idle;
+mod lag;
+mod least;
+mod limit;
+#[expect(dead_code, reason = "tests stop theirs and start it again")]
+#[path = "../../tests/support/mariadb_server.rs"]
+mod mariadb_server;
+mod place;
+#[expect(dead_code, reason = "tests stop theirs and start it again")]
+#[path = "../../tests/support/redis_server.rs"]
+mod redis_server;
+mod report;
+mod work;
+
+use place::KINDS;
+use report::Figure;
+use report::Report;
+
+const MEASURES: [&str; 10] =
+    ["limit", "add", "drain", "kinds", "cpu", "lag", "growth", "memory", "renew", "idle"];
+
+/// What is measured where, and with how many tasks.
+#[derive(Clone, Copy)]
+pub(crate) struct Course {
+    /// The kind of store.
+    pub(crate) kind: &'static str,
+    /// How many tasks a long measure takes.
+    pub(crate) tasks: usize,
+    /// Whether it is a short one, which only shows that all works.
+    pub(crate) short: bool,
+}
+
+fn main() {
+    let wanted: Vec<_> =
+        std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let has = |name: &str| wanted.iter().any(|one| one == name);
+    let names = |known: &[&'static str]| {
+        let chosen: Vec<&'static str> = known.iter().copied().filter(|name| has(name)).collect();
+        if chosen.is_empty() { known.to_vec() } else { chosen }
+    };
+    let runs = wanted.iter().find_map(|one| one.strip_prefix("runs="));
+    let runs = runs.map_or(1, |count| count.parse().unwrap());
+    let short = has("short");
+    let tasks = if short { 10_000 } else { 100_000 };
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    println!("{}", report::machine());
+    for measure in names(&MEASURES) {
+        for kind in names(&KINDS) {
+            let mut report = Report::new(measure, kind, has("json"));
+            for _ in 0..runs {
+                report.note(runtime.block_on(take(measure, Course { kind, tasks, short })));
+            }
+            report.print();
+        }
+    }
+}
+
+async fn take(measure: &str, course: Course) -> Vec<Figure> {
+    match measure {
+        "limit" => limit::measure(course).await,
+        "add" => add::measure(course).await,
+        "drain" => drain::measure(course).await,
+        "kinds" => drain::kinds(course).await,
+        "cpu" => drain::cpu(course).await,
+        "lag" => lag::measure(course).await,
+        "growth" => growth::measure(course).await,
+        "memory" => idle::memory(course).await,
+        "renew" => idle::renew(course).await,
+        _ => idle::measure(course).await,
+    }
+}
