@@ -48,6 +48,7 @@
 //! |---|---|
 //! | [`scheduler`] | the front door: add, find, change, wait |
 //! | [`node`] | claims tasks and runs them |
+//! | [`remote`] | claims tasks for workers that are no nodes |
 //! | [`handlers`] | what runs a task: Rust functions, commands |
 //! | [`testing`] | a manual clock, and tasks that run inside a test |
 //! | [`domain`] | the vocabulary, and every decision |
@@ -72,6 +73,7 @@ pub mod handlers;
 pub mod http;
 pub mod leader;
 pub mod node;
+pub mod remote;
 pub mod scheduler;
 pub mod store;
 pub mod testing;

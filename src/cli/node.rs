@@ -20,6 +20,7 @@ use tracing::warn;
 use crate::clock::Clock;
 use crate::clock::SystemClock;
 use crate::config::Settings;
+use crate::events::Events;
 use crate::handlers::Handlers;
 use crate::handlers::exec::Exec;
 use crate::handlers::exec::Launcher;
@@ -53,8 +54,10 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
     let store = store::open(settings)?;
     store.prepare().await.map_err(|error| store::explain(settings, &error))?;
     let listener = bind(settings.listen).await?;
+    let events = Events::default();
     let node = Node::builder(Arc::clone(&store))
         .config(settings.node.clone())
+        .events(events.clone())
         .handlers(handlers(settings)?)
         .build()
         .map_err(|error| Failure::Usage(error.to_string()))?;
@@ -62,7 +65,10 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
     let handle = node.handle();
     let looked_at = handle.clone();
     let scheduler = Scheduler::new(store).kwargs_bytes_max(settings.max_kwargs_bytes);
-    let api = Api::new(scheduler).readiness(move || readiness(&looked_at));
+    let api = Api::new(scheduler)
+        .readiness(move || readiness(&looked_at))
+        .events(events)
+        .default_timeout(settings.node.default_timeout);
     let greeting = greeting(settings, listener.local_addr()?);
     let (told, closing) = (CancellationToken::new(), CancellationToken::new());
     let signals = Signals::listen()?;

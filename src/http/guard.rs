@@ -57,7 +57,8 @@ pub(super) async fn admitted(request: Request, next: Next) -> Response {
 
 /// Answers for a request that takes too long.
 pub(super) async fn timed(State(api): State<Api>, request: Request, next: Next) -> Response {
-    let waits = request.uri().query().is_some_and(|query| query.contains("wait="));
+    let waits = request.uri().query().is_some_and(|query| query.contains("wait="))
+        || request.uri().path() == "/v1/claims";
     let within = if waits { ANSWER_WITHIN + WAIT_MAX } else { ANSWER_WITHIN };
     tokio::select! {
         response = next.run(request) => response,

@@ -29,6 +29,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::clock::SystemClock;
+use crate::events::Events;
+use crate::remote::Desk;
 use crate::scheduler::Scheduler;
 
 pub use body::BODY_BYTES_MAX;
@@ -56,6 +58,7 @@ pub enum Readiness {
 #[derive(Clone)]
 pub struct Api {
     scheduler: Scheduler,
+    desk: Desk,
     clock: Arc<dyn Clock>,
     readiness: Arc<dyn Fn() -> Readiness + Send + Sync>,
     closing: CancellationToken,
@@ -65,9 +68,11 @@ impl Api {
     /// An API on what `scheduler` does, which is always ready.
     #[must_use]
     pub fn new(scheduler: Scheduler) -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         Self {
+            desk: Desk::new(scheduler.store(), Arc::clone(&clock)),
             scheduler,
-            clock: Arc::new(SystemClock),
+            clock,
             readiness: Arc::new(|| Readiness::Ready),
             closing: CancellationToken::new(),
         }
@@ -76,7 +81,22 @@ impl Api {
     /// Times requests by `clock` instead of the machine's, for tests that own time.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.desk = self.desk.clock(Arc::clone(&clock));
         self.clock = clock;
+        self
+    }
+
+    /// Tells the runs of remote workers on `events`.
+    #[must_use]
+    pub fn events(mut self, events: Events) -> Self {
+        self.desk = self.desk.events(events);
+        self
+    }
+
+    /// Gives remote workers this long for a task without a timeout of its own; an hour unless set.
+    #[must_use]
+    pub fn default_timeout(mut self, length: Duration) -> Self {
+        self.desk = self.desk.default_timeout(length);
         self
     }
 
@@ -107,7 +127,7 @@ pub async fn serve(
     api: Api,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let (closing, clock) = (api.closing.clone(), Arc::clone(&api.clock));
+    let (closing, clock, desk) = (api.closing.clone(), Arc::clone(&api.clock), api.desk.clone());
     let told = closing.clone();
     let listener = listener.tap_io(|stream| {
         let _only_slower_without = stream.set_nodelay(true);
@@ -120,9 +140,15 @@ pub async fn serve(
         closing.cancelled().await;
         clock.sleep(CLOSE_WITHIN).await;
     };
+    let served = async {
+        let ended = server.into_future().await;
+        desk.settled().await;
+        ended
+    };
 
     tokio::select! {
-        ended = server.into_future() => ended,
+        ended = served => ended,
+        () = desk.watch_over() => Ok(()),
         () = over => Ok(()),
     }
 }

@@ -27,6 +27,7 @@ pub(super) enum Kind {
     MethodNotAllowed,
     BodyTooSlow,
     Conflict,
+    Gone,
     TooLarge,
     Invalid,
     Internal,
@@ -63,6 +64,7 @@ impl Kind {
             Self::Conflict => {
                 (StatusCode::CONFLICT, "/problems/conflict", "the state does not allow it")
             }
+            Self::Gone => (StatusCode::GONE, "/problems/gone", "the claim is gone"),
             Self::TooLarge => {
                 (StatusCode::PAYLOAD_TOO_LARGE, "/problems/too-large", "the body is too large")
             }

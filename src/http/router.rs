@@ -6,6 +6,7 @@ use axum::routing::get;
 use axum::routing::post;
 
 use super::Api;
+use super::api::claims;
 use super::api::cluster;
 use super::api::probes;
 use super::api::queues;
@@ -21,6 +22,9 @@ pub fn router(api: Api) -> Router {
     Router::new()
         .route("/v1/tasks", get(tasks::list).post(tasks::add))
         .route("/v1/tasks/{id}", get(tasks::find).post(tasks::change))
+        .route("/v1/claims", post(claims::take))
+        .route("/v1/claims/{claim_id}/renew", post(claims::renew))
+        .route("/v1/claims/{claim_id}/ack", post(claims::ack))
         .route("/v1/next-wakeup", get(queues::next_wakeup))
         .route("/v1/queues", get(queues::list))
         .route("/v1/queues/{queue}/pause", post(queues::pause))

@@ -129,6 +129,12 @@ impl Scheduler {
         Self { store, clock, ids, kwargs_bytes_max: KWARGS_BYTES_MAX }
     }
 
+    /// The store that it works on.
+    #[cfg(feature = "server")]
+    pub(crate) fn store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.store)
+    }
+
     /// Takes arguments of at most this many bytes: up to 1 MiB, which is the default.
     #[must_use]
     pub fn kwargs_bytes_max(mut self, bytes: usize) -> Self {

@@ -254,7 +254,8 @@ pub trait Queue: Send + Sync {
     ///
     /// Repeating a claim with the same id returns the tasks it still holds. The id of a claim that
     /// has ended is remembered for [`ENDED_CLAIM_KEPT`] and answers empty. A claim whose reply was
-    /// lost for good is never renewed and comes back through [`Leadership::leases`].
+    /// lost for good is never renewed and comes back through [`Leadership::leases`]. A repeat that
+    /// names no queue never takes anything, also if the id is not known.
     ///
     /// With `claim.wait`, a claim that took less than its limit enters the process as waiting for
     /// hints of these queues; any other claim of the process takes it out.

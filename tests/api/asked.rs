@@ -52,6 +52,16 @@ impl Client {
         self.stream.write_all(request.as_bytes()).await.unwrap();
     }
 
+    /// Sends a body and does not wait for the reply.
+    pub(crate) async fn begin(&mut self, path: &str, body: &Value) {
+        let body = body.to_string();
+        let length = body.len();
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n{body}"
+        );
+        self.stream.write_all(request.as_bytes()).await.unwrap();
+    }
+
     /// Sends bytes as they are and reads one reply.
     pub(crate) async fn send(&mut self, request: &[u8]) -> Reply {
         self.stream.write_all(request).await.unwrap();

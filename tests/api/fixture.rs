@@ -20,16 +20,24 @@ use taskshed::domain::retry::Jitter;
 use taskshed::domain::state::Deciding;
 use taskshed::domain::state::Outcome;
 use taskshed::domain::state::decide;
+use taskshed::domain::state::decide_reclaim;
 use taskshed::domain::time::Timestamp;
 use taskshed::http::Api;
 use taskshed::http::Readiness;
 use taskshed::http::serve;
 use taskshed::store::AckItem;
+use taskshed::store::Campaign;
 use taskshed::store::Claim;
 use taskshed::store::Claimed;
 use taskshed::store::Holder;
 use taskshed::store::HolderKind;
+use taskshed::store::Led;
+use taskshed::store::Look;
+use taskshed::store::Mandate;
 use taskshed::store::Options;
+use taskshed::store::Reclaim;
+use taskshed::store::ReclaimItem;
+use taskshed::store::Scope;
 use taskshed::store::Store;
 use taskshed::store::SuspectRoom;
 use taskshed::store::connect::in_memory;
@@ -62,17 +70,25 @@ impl Shed {
         let clock = ManualClock::at(Timestamp::parse(START).unwrap());
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
         let store = Faulty::new(in_memory(shared, Options::default()));
+        let request_clock = ManualClock::at(clock.wall());
+        Self::on(store, clock, request_clock).await
+    }
+
+    /// Another node on the same store, with the same clocks.
+    pub(crate) async fn another(&self) -> Self {
+        Self::on(self.store.clone(), self.clock.clone(), self.request_clock.clone()).await
+    }
+
+    async fn on(store: Faulty, clock: ManualClock, request_clock: ManualClock) -> Self {
         let scheduler = Scheduler::with(
             Arc::new(store.clone()),
             Arc::new(SystemClock),
             StdRng::seed_from_u64(1),
         );
-
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let readiness = watch::Sender::new(Readiness::Ready);
         let state = readiness.subscribe();
-        let request_clock = ManualClock::at(clock.wall());
         let api = Api::new(scheduler.clone())
             .clock(Arc::new(request_clock.clone()))
             .readiness(move || *state.borrow());
@@ -148,6 +164,37 @@ impl Shed {
         };
         let store: &dyn Store = &self.store;
         store.claim(&claim).await.unwrap()
+    }
+
+    /// Takes back the tasks of all leases that have expired, as a leader would.
+    pub(crate) async fn reclaim(&self) {
+        let (node, process) = (NodeName::parse("leader").unwrap(), ProcessId::parse("l").unwrap());
+        let ttl = Duration::from_secs(10);
+        let campaign = Campaign { node: node.clone(), process: process.clone(), ttl };
+        let store: &dyn Store = &self.store;
+        let leading = store.campaign(&campaign).await.unwrap();
+        let mandate = Mandate { process, term: leading.leader.unwrap().term };
+        let look = |scope| Look { mandate: mandate.clone(), scope };
+        let Led::Done(views) = store.leases(&look(Scope::Expired)).await.unwrap() else { return };
+        let claims = views.into_iter().map(|view| view.claim).collect();
+        let look = look(Scope::Claims(claims));
+        let Led::Done(views) = store.leases(&look).await.unwrap() else { return };
+        for view in views {
+            let deciding = Deciding { now: leading.now, jitter: Jitter::NONE, node: &node };
+            let items = view.tasks.iter().map(|task| ReclaimItem {
+                task: task.id.clone(),
+                fence: task.lease.as_ref().unwrap().fence,
+                spec: Arc::clone(&task.spec),
+                verdict: decide_reclaim(task, view.crashed, &deciding),
+            });
+            let reclaim = Reclaim {
+                mandate: mandate.clone(),
+                claim: view.claim.clone(),
+                expires_at: view.expires_at,
+                items: items.collect(),
+            };
+            store.reclaim(&reclaim).await.unwrap();
+        }
     }
 
     /// Hands an outcome of all claimed tasks back.

@@ -11,6 +11,8 @@ mod fixture;
 
 mod answers;
 mod bytes;
+mod claim_faults;
+mod claims;
 mod fields;
 mod fuzz;
 mod library;

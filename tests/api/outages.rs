@@ -37,6 +37,13 @@ async fn every_route_that_needs_the_store_says_when_it_is_away() {
         ("/v1/queues/mail/pause", json!({})),
         ("/v1/queues/mail/resume", json!({})),
         ("/v1/leader/resign", json!({})),
+        ("/v1/claims", json!({ "worker": "w" })),
+        ("/v1/claims", json!({ "worker": "w", "wait": "20s" })),
+        ("/v1/claims/c/renew", json!({})),
+        (
+            "/v1/claims/c/ack",
+            json!({ "results": [{ "task_id": "t", "fence": 1, "outcome": "released" }] }),
+        ),
     ] {
         shed.post(path, &body).await.problem(503, "store-away");
     }

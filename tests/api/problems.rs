@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::Shed;
 
-const POSTS: [&str; 7] = [
+const POSTS: [&str; 10] = [
     "/v1/tasks",
     "/v1/tasks/pause",
     "/v1/tasks/resume",
@@ -12,6 +12,9 @@ const POSTS: [&str; 7] = [
     "/v1/tasks/retry",
     "/v1/tasks/remove",
     "/v1/tasks/reschedule",
+    "/v1/claims",
+    "/v1/claims/c/renew",
+    "/v1/claims/c/ack",
 ];
 
 #[tokio::test]
@@ -86,6 +89,9 @@ async fn what_is_not_there_is_told_so() {
     }
     shed.post("/v1/tasks/explode", &json!({})).await.problem(404, "not-found");
     shed.post("/v1/queues/%FF/pause", &json!({})).await.problem(404, "not-found");
+    let ack = json!({ "results": [{ "task_id": "t", "fence": 1, "outcome": "released" }] });
+    shed.post("/v1/claims/%FF/ack", &ack).await.problem(404, "not-found");
+    shed.post("/v1/claims/%FF/renew", &json!({})).await.problem(410, "gone");
     shed.post("/v1/queues/a%20b/pause", &json!({})).await.fault(None, "queue");
 }
 
@@ -97,6 +103,9 @@ async fn a_method_that_a_path_does_not_have_is_told_so() {
     for (path, allowed) in [
         ("/v1/tasks", "get,head,post"),
         ("/v1/tasks/t", "get,head,post"),
+        ("/v1/claims", "post"),
+        ("/v1/claims/c/renew", "post"),
+        ("/v1/claims/c/ack", "post"),
         ("/v1/next-wakeup", "get,head"),
         ("/v1/queues", "get,head"),
         ("/v1/queues/mail/pause", "post"),

@@ -1,5 +1,6 @@
 //! One module per kind of thing that can be asked for.
 
+pub(super) mod claims;
 pub(super) mod cluster;
 pub(super) mod probes;
 mod query;

@@ -7,6 +7,7 @@
 pub(super) mod added;
 pub(super) mod batch;
 pub(super) mod change;
+pub(super) mod claim;
 pub(super) mod cluster;
 mod fields;
 mod json;

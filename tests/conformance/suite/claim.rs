@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use taskshed::domain::id::ClaimId;
+use taskshed::domain::id::QueueName;
 use taskshed::domain::lease::Fence;
 use taskshed::domain::state::Outcome;
 use taskshed::domain::state::TaskState;
@@ -12,6 +13,8 @@ use taskshed::store::Action;
 use taskshed::store::Claim;
 use taskshed::store::ENDED_CLAIM_KEPT;
 use taskshed::store::Gate;
+use taskshed::store::Holder;
+use taskshed::store::HolderKind;
 
 use crate::fixture::SECOND;
 use crate::fixture::almost;
@@ -187,6 +190,29 @@ async fn a_claim_that_found_nothing_may_be_sent_again() {
     shed.add([task("a")]).await;
 
     assert_eq!(shed.claim_ids(&wish).await, ["a"]);
+}
+
+/// A repeat without queues is a look at what a claim holds, also when a queue is paused.
+#[tokio::test]
+async fn a_repeat_that_names_no_queue_shows_what_is_held_and_takes_nothing() {
+    let shed = super::shed().await;
+    shed.add([task("a"), task("b")]).await;
+    shed.store.set_queue(&QueueName::parse("closed").unwrap(), Gate::Paused).await.unwrap();
+    let first = shed.claim(&Claim { limit: 1, ..claim() }).await;
+    let held = claim_id(&first.tasks[0]).clone();
+    let kind = HolderKind::Remote;
+    let look = |id: ClaimId| {
+        let wish = claim();
+        let holder = Holder { kind, ..wish.holder };
+        Claim { id, holder, queues: Vec::new(), callbacks: Some([].into()), ..wish }
+    };
+
+    let known = shed.claim(&look(held)).await;
+    let unknown = shed.claim(&look(claim().id)).await;
+
+    assert_eq!(known.tasks, first.tasks);
+    assert!(unknown.tasks.is_empty());
+    assert_eq!(shed.state("b").await, TaskState::Scheduled);
 }
 
 #[tokio::test]

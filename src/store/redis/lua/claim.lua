@@ -40,7 +40,7 @@ end
 local all_queues = table.concat(queues, '\t')
 
 local is_rare = any_exists('qpaused', 'wants', 'special', 'st', 'res', 'expires')
-if is_rare and exists('qpaused') then
+if is_rare and #queues > 0 and exists('qpaused') then
   local gates = call('SMISMEMBER', P .. 'qpaused', unpack(queues))
   local open = {}
   for i, queue in ipairs(queues) do

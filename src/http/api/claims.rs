@@ -1,0 +1,59 @@
+//! Claims of workers that are no nodes: take, prolong, hand back.
+
+use axum::Json;
+use axum::extract::Path;
+use axum::extract::State;
+use axum::extract::rejection::PathRejection;
+
+use crate::domain::id::ClaimId;
+use crate::http::Api;
+use crate::http::body::BodyText;
+use crate::http::problem::Answer;
+use crate::http::problem::Kind;
+use crate::http::problem::Problem;
+use crate::http::wire::claim;
+use crate::http::wire::claim::AckedView;
+use crate::http::wire::claim::ClaimView;
+use crate::http::wire::claim::RenewedView;
+use crate::remote::Given;
+
+pub(in crate::http) async fn take(
+    State(api): State<Api>,
+    BodyText(text): BodyText,
+) -> Answer<Json<ClaimView>> {
+    let asked = claim::claim(&text)?;
+    match api.desk.claim(&asked.wish, asked.wait, &api.closing).await? {
+        Given::Nothing => Ok(Json(ClaimView::of(Vec::new()))),
+        Given::Tasks(tasks) => Ok(Json(ClaimView::of(tasks))),
+        Given::Foreign => Err(Problem::new(Kind::Conflict, "the claim is that of another worker")),
+    }
+}
+
+pub(in crate::http) async fn renew(
+    State(api): State<Api>,
+    id: Result<Path<String>, PathRejection>,
+    BodyText(text): BodyText,
+) -> Answer<Json<RenewedView>> {
+    let lease = claim::renewal(&text)?;
+    let gone =
+        || Problem::new(Kind::Gone, "the lease is gone; its tasks run elsewhere or have ended");
+    let renewed = api.desk.renew(&claim_id(id).ok_or_else(gone)?, lease).await?;
+    renewed.map(|renewed| Json(RenewedView::of(renewed))).ok_or_else(gone)
+}
+
+pub(in crate::http) async fn ack(
+    State(api): State<Api>,
+    id: Result<Path<String>, PathRejection>,
+    BodyText(text): BodyText,
+) -> Answer<Json<AckedView>> {
+    let handed = claim::results(&text)?;
+    let unknown = || Problem::new(Kind::NotFound, "no such claim");
+    let id = claim_id(id).ok_or_else(unknown)?;
+    let tasks = handed.iter().map(|handed| handed.task.clone()).collect();
+    let acked = api.desk.hand_back(&id, handed).await?;
+    Ok(Json(AckedView::of(tasks, acked)))
+}
+
+fn claim_id(id: Result<Path<String>, PathRejection>) -> Option<ClaimId> {
+    ClaimId::parse(&id.ok()?.0).ok()
+}
