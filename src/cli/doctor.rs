@@ -14,6 +14,7 @@ use crate::store::Severity;
 use crate::store::Store;
 
 use super::failure::Failure;
+use super::failure::chain;
 use super::output;
 use super::output::Format;
 use super::store;
@@ -42,11 +43,10 @@ async fn look(store: &dyn Store, lease: Duration) -> Result<Vec<Finding>> {
     findings.extend(store.check(lease).await?);
     match store.prepare().await {
         Ok(()) => {}
-        Err(error) if error.is_transient() => return Err(error),
         Err(error) => findings.push(Finding {
             severity: Severity::Serious,
             topic: "nodes",
-            found: error.to_string(),
+            found: chain(&error),
             advice: "nodes will not start on this store".into(),
         }),
     }

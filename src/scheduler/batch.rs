@@ -8,6 +8,7 @@ use crate::domain::draft::Task;
 use crate::domain::id::TaskId;
 use crate::domain::task::NewTask;
 use crate::domain::task::Spec;
+use crate::store;
 use crate::store::BATCH_MAX;
 use crate::store::Store;
 
@@ -54,16 +55,10 @@ pub(super) fn check_bytes(tasks: &[NewTask]) -> Result<()> {
     Ok(())
 }
 
-/// What is wrong with a task whose unique key is kept in another part of the store than itself: only
-/// in one part can one step see to it that no other live task has the key (S2).
+/// What is wrong with a task whose unique key is kept in another part of the store than itself.
 pub(super) fn torn(task: &NewTask, store: &dyn Store) -> Option<Fault> {
-    let key = task.spec.unique_key.as_ref()?;
-    if store.part(task.id.as_str()) == store.part(key.as_str()) {
-        return None;
-    }
-    let message = "belongs to another partition of this store than the chosen task_id; leave out the \
-                   id, or give both the same {tag}";
-    Some(Fault::new("unique_key", message))
+    let why = store::torn(store, &task.id, task.spec.unique_key.as_ref()?)?;
+    Some(Fault::new("unique_key", why))
 }
 
 /// Refuses a list that is empty or longer than one call takes.

@@ -203,6 +203,9 @@ impl Rehearsal<'_> {
         let Some(key) = task.spec.unique_key.as_ref().filter(|_| !task.state.is_ended()) else {
             return Ok(RestoreOutcome::Created);
         };
+        if let Some(why) = store::torn(&*self.other.store, &task.id, key) {
+            return Ok(RestoreOutcome::Refused(why));
+        }
         let keys = match &mut self.keys {
             Some(keys) => keys,
             None => self.keys.insert(self.other.live_keys().await.map_err(CopyError::To)?),

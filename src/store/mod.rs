@@ -46,6 +46,8 @@ use crate::domain::durability::Durability;
 use crate::domain::id::Namespace;
 use crate::domain::id::ProcessId;
 use crate::domain::id::QueueName;
+use crate::domain::id::TaskId;
+use crate::domain::id::UniqueKey;
 use crate::domain::time::Timestamp;
 
 pub use connect::connect;
@@ -455,4 +457,15 @@ pub trait Store: Tasks + Queue + Leadership + Debug + 'static {
     ///
     /// [`Error::Unavailable`].
     async fn check(&self, lease: Duration) -> Result<Vec<Finding>>;
+}
+
+/// Why a store in several parts cannot keep a task: its unique key would be in another part, where the
+/// step that keeps the task does not see who holds it (S2).
+pub(crate) fn torn(store: &dyn Store, id: &TaskId, key: &UniqueKey) -> Option<String> {
+    (store.part(id.as_str()) != store.part(key.as_str())).then(|| {
+        format!(
+            "{key} belongs to another partition of this store than the task_id {id}; leave the id to \
+             taskshed, or give both the same {{tag}}"
+        )
+    })
 }

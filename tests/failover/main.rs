@@ -1,4 +1,5 @@
-//! Primaries that die under load, again and again: what is acknowledged must be there afterwards.
+//! Primaries that die under load, and slots that move, again and again: what is acknowledged must be
+//! there afterwards.
 //!
 //! The short form kills two or three; `TASKSHED_FAILOVERS` kills more. `--nocapture` shows the counts:
 //!
@@ -9,7 +10,11 @@
 #![cfg(feature = "redis")]
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod cluster;
 mod load;
+#[expect(dead_code, reason = "other tests look at single servers")]
+#[path = "../support/redis_cluster.rs"]
+mod redis_cluster;
 #[expect(dead_code, reason = "other tests watch servers of their own")]
 #[path = "../support/redis_sentinel.rs"]
 mod redis_sentinel;
@@ -17,6 +22,12 @@ mod redis_sentinel;
 #[path = "../support/redis_server.rs"]
 mod redis_server;
 mod sentinel;
+
+/// Waits.
+#[expect(clippy::disallowed_methods, reason = "waits for processes, which have no clock of ours")]
+fn pause(length: std::time::Duration) {
+    std::thread::sleep(length);
+}
 
 /// How many primaries die: what the environment asks for, else `usual`.
 #[expect(clippy::disallowed_methods, reason = "who wants more says so by the environment")]

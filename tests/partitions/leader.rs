@@ -1,5 +1,8 @@
 //! One leader over all partitions.
 
+use std::collections::BTreeSet;
+
+use taskshed::domain::id::ClaimId;
 use taskshed::domain::id::NodeName;
 use taskshed::store::Campaign;
 use taskshed::store::Claim;
@@ -26,10 +29,17 @@ fn standing(node: &str) -> Campaign {
     Campaign { node, process, ttl: 10 * SECOND }
 }
 
-async fn lead(shed: &Shed, node: &str) -> Mandate {
+pub(crate) async fn lead(shed: &Shed, node: &str) -> Mandate {
     let leader = shed.store.campaign(&standing(node)).await.unwrap().leader.unwrap();
     assert_eq!(leader.node.as_str(), node);
     Mandate { process: leader.process, term: leader.term }
+}
+
+/// The claims whose leases have ended.
+pub(crate) async fn expired(shed: &Shed, mandate: &Mandate) -> BTreeSet<ClaimId> {
+    let look = Look { mandate: mandate.clone(), scope: Scope::Expired };
+    let Led::Done(views) = shed.store.leases(&look).await.unwrap() else { panic!("deposed") };
+    views.into_iter().map(|view| view.claim).collect()
 }
 
 fn reclaim(mandate: &Mandate, claim: &Claim, view: &taskshed::store::LeaseView) -> Reclaim {

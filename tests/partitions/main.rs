@@ -4,7 +4,7 @@
 #![cfg(feature = "redis")]
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[expect(dead_code, reason = "other tests move slots and kill servers")]
+#[expect(dead_code, reason = "other tests fail over")]
 #[path = "../support/redis_cluster.rs"]
 mod redis_cluster;
 #[expect(dead_code, reason = "other tests move its clock and stop it")]
@@ -14,6 +14,8 @@ mod redis_server;
 mod shed;
 
 mod claims;
+mod doctor;
+mod faults;
 mod leader;
 mod names;
 mod spread;

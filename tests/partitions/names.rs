@@ -100,7 +100,7 @@ async fn a_task_from_elsewhere_whose_key_does_not_fit_is_left_out() {
     assert_eq!(outcomes[1], RestoreOutcome::Created);
     for at in [0, 2] {
         let RestoreOutcome::Refused(why) = &outcomes[at] else { panic!("{outcomes:?}") };
-        assert!(why.contains("unique key") && why.contains(&names[at]), "{why}");
+        assert!(why.contains("another partition") && why.contains(&names[at]), "{why}");
     }
 }
 

@@ -7,6 +7,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::json;
+use taskshed::clock::Clock;
+use taskshed::clock::SystemClock;
 use taskshed::domain::draft::Task;
 use taskshed::domain::id::ClaimId;
 use taskshed::domain::id::NodeName;
@@ -26,11 +28,14 @@ use taskshed::store::Add;
 use taskshed::store::AddOutcome;
 use taskshed::store::Claim;
 use taskshed::store::Claimed;
+use taskshed::store::Error;
 use taskshed::store::Existing;
+use taskshed::store::Fetch;
 use taskshed::store::Holder;
 use taskshed::store::HolderKind;
 use taskshed::store::Options;
 use taskshed::store::Queue;
+use taskshed::store::QueueStats;
 use taskshed::store::Result;
 use taskshed::store::Store;
 use taskshed::store::SuspectRoom;
@@ -69,6 +74,12 @@ impl Shed {
 
     pub(crate) async fn at(url: &str) -> Self {
         let namespace = unique("n").parse().unwrap();
+        Self::with(url, Options { namespace, ..Options::default() }).await
+    }
+
+    /// In a cluster of its own, with a partition on each primary.
+    pub(crate) async fn spread(url: &str) -> Self {
+        let namespace = "n0".parse().unwrap();
         Self::with(url, Options { namespace, ..Options::default() }).await
     }
 
@@ -116,6 +127,45 @@ impl Shed {
             }
             claims.push(claimed.tasks);
         }
+    }
+
+    /// Claims until nothing more comes, while a partition is away.
+    pub(crate) async fn drain_others(&self) -> Vec<TaskRecord> {
+        let (mut taken, mut empty) = (Vec::new(), 0);
+        while empty < 5 {
+            match self.store.claim(&claim(1000)).await {
+                Ok(claimed) if !claimed.tasks.is_empty() => taken.extend(claimed.tasks),
+                Ok(_) | Err(Error::Unavailable { .. }) => empty += 1,
+                Err(error) => panic!("{error:?}"),
+            }
+        }
+        taken
+    }
+
+    /// Waits until the queue `default` is so.
+    pub(crate) async fn until(&self, what: &str, is_so: impl Fn(&QueueStats) -> bool) {
+        for _ in 0..600 {
+            let stats = self.store.stats().await.unwrap();
+            if let Some(queue) = stats.queues.first()
+                && is_so(queue)
+            {
+                return;
+            }
+            SystemClock.sleep(SECOND / 20).await;
+        }
+        panic!("within half a minute: {what}");
+    }
+
+    /// Waits until none of these tasks is there.
+    pub(crate) async fn until_gone(&self, fetch: &Fetch) {
+        for _ in 0..600 {
+            match self.store.fetch(fetch).await {
+                Ok(found) if found.iter().all(Option::is_none) => return,
+                Ok(_) | Err(Error::Unavailable { .. }) => SystemClock.sleep(SECOND / 20).await,
+                Err(error) => panic!("{error:?}"),
+            }
+        }
+        panic!("within half a minute: all have ended");
     }
 
     pub(crate) async fn complete(&self, tasks: &[TaskRecord]) -> Vec<Acked> {

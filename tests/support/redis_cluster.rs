@@ -105,8 +105,13 @@ impl RedisCluster {
         &mut self.servers[number]
     }
 
-    /// The number of the server that serves a slot, as most of them have it.
+    /// The number of the server that serves a slot.
     pub(crate) fn owner(&self, slot: u16) -> usize {
+        self.voted(slot).expect("most servers agree on who serves the slot")
+    }
+
+    /// The number of the server that serves a slot, as most of them have it.
+    fn voted(&self, slot: u16) -> Option<usize> {
         let mut votes = vec![0; self.servers.len()];
         for server in &self.servers {
             let serves = |one: &Known| {
@@ -120,8 +125,7 @@ impl RedisCluster {
                 votes[number] += 1;
             }
         }
-        let most = votes.iter().max().copied().unwrap_or(0);
-        votes.iter().position(|count| *count == most).expect("there is a server")
+        votes.iter().position(|count| *count > votes.len() / 2)
     }
 
     /// The slot of a key, as the servers have it.
@@ -140,20 +144,50 @@ impl RedisCluster {
         answer.lines().nth(1).expect("a server knows its name").to_owned()
     }
 
+    /// Breaks the connection of the replica of a slot, which cannot make it again before it is the
+    /// primary. Answers the number of its primary.
+    pub(crate) fn cut_off(&self, slot: u16) -> usize {
+        let owner = self.owner(slot);
+        let id = self.id(owner);
+        let known = known(&self.servers[owner]);
+        let replica = known.iter().find(|one| one.follows == id && !one.flags.contains("fail"));
+        let port = replica.expect("there is a replica").port;
+        let replica = self.servers.iter().find(|server| server.port() == port);
+        let replica = replica.expect("it is one of ours");
+        for words in ["CONFIG SET masteruser nobody", "CONFIG SET masterauth wrong"] {
+            assert!(replica.tell(words).starts_with("+OK"), "it is there");
+        }
+        self.servers[owner].tell("CLIENT KILL TYPE replica");
+        owner
+    }
+
     /// Kills a primary and waits until its replica serves a slot of it; answers that one's number.
     pub(crate) fn fail_over(&mut self, slot: u16) -> usize {
         let old = self.owner(slot);
         self.servers[old].kill();
         wait_until("another one serves its slots", || {
-            let owner = self.owner(slot);
-            owner != old && self.servers[owner].tell("ROLE").contains("master")
+            let owner = self.voted(slot).filter(|owner| *owner != old);
+            owner.is_some_and(|owner| self.servers[owner].tell("ROLE").contains("master"))
         });
-        self.owner(slot)
+        let new = self.owner(slot);
+        for words in ["CONFIG SET masteruser \"\"", "CONFIG SET masterauth \"\""] {
+            self.servers[new].tell(words);
+        }
+        new
     }
 
-    /// Starts a killed server again, and waits until all is well.
+    /// Starts a killed primary again, whose slots another one serves by now, and waits until it is that
+    /// one's replica.
     pub(crate) fn revive(&mut self, number: usize) {
         self.servers[number].restart();
+        wait_until("it is a replica", || {
+            self.servers[number].tell("ROLE").contains("slave")
+                && self.servers.iter().all(|server| {
+                    let known = known(server);
+                    known.len() == self.servers.len()
+                        && known.iter().all(|one| !one.flags.contains("fail"))
+                })
+        });
         self.wait_until_whole();
     }
 

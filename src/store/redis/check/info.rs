@@ -41,9 +41,9 @@ pub(super) async fn info(link: &Link, method: &'static str) -> Result<Option<Inf
 }
 
 /// Settings by name; empty where the server does not tell them, as managed ones do.
-pub(super) async fn settings(link: &Link) -> Result<HashMap<String, String>> {
+pub(in crate::store::redis) async fn settings(link: &Link) -> Result<HashMap<String, String>> {
     let mut ask = redis::cmd("CONFIG");
-    ask.arg("GET").arg("appendfsync").arg("save");
+    ask.arg("GET").arg("appendfsync").arg("save").arg("cluster-*");
     match allowed(link.send("check", &ask).await)? {
         Some(answer) => read("check", answer),
         None => Ok(HashMap::new()),

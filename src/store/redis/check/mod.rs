@@ -14,10 +14,11 @@ use crate::store::Finding;
 use crate::store::Result;
 use crate::store::Severity;
 
+pub(super) use info::settings;
+
 use super::failure::read;
 use super::link::Link;
 use info::info;
-use info::settings;
 use server::major;
 
 /// Oldest version that has script flags.
@@ -62,16 +63,7 @@ pub(super) async fn prepare(link: &Link) -> Result<()> {
 
 /// Looks over what would cost tasks or time.
 pub(super) async fn check(link: &Link, corrupt_key: &str, wishes: Wishes) -> Result<Vec<Finding>> {
-    let mut findings = Vec::new();
-    match info(link, "check").await? {
-        Some(info) => findings.extend(server::look(&info, &settings(link).await?, &wishes)),
-        None => findings.push(Finding {
-            severity: Severity::Advice,
-            topic: "server",
-            found: "INFO is forbidden to this user".into(),
-            advice: "allow +info, so that the server's settings can be checked".into(),
-        }),
-    }
+    let mut findings = server(link, &wishes).await?;
     if let Some(sentinels) = link.address().sentinels() {
         findings.extend(sentinel::look(sentinels, wishes.lease).await);
     }
@@ -79,12 +71,25 @@ pub(super) async fn check(link: &Link, corrupt_key: &str, wishes: Wishes) -> Res
     Ok(findings)
 }
 
-fn fine(topic: &'static str, found: impl Into<String>) -> Finding {
+/// Looks over one server.
+pub(super) async fn server(link: &Link, wishes: &Wishes) -> Result<Vec<Finding>> {
+    Ok(match info(link, "check").await? {
+        Some(info) => server::look(&info, &settings(link).await?, wishes),
+        None => vec![Finding {
+            severity: Severity::Advice,
+            topic: "server",
+            found: "INFO is forbidden to this user".into(),
+            advice: "allow +info, so that the server's settings can be checked".into(),
+        }],
+    })
+}
+
+pub(super) fn fine(topic: &'static str, found: impl Into<String>) -> Finding {
     Finding { severity: Severity::Fine, topic, found: found.into(), advice: String::new() }
 }
 
 /// Compares how long a failover takes with how long a lease is trusted.
-fn failover_time(away: Duration, why: &str, lease: Duration) -> Finding {
+pub(super) fn failover_time(away: Duration, why: &str, lease: Duration) -> Finding {
     let trusted = trusted_for(lease);
     let found = format!(
         "about {} ({why}); leases of {} are trusted for {}",
@@ -104,7 +109,8 @@ fn failover_time(away: Duration, why: &str, lease: Duration) -> Finding {
     Finding { severity: Severity::Advice, topic: "failover", found, advice }
 }
 
-async fn corrupt(link: &Link, key: &str) -> Result<Finding> {
+/// Names the records of a partition that cannot be read.
+pub(super) async fn corrupt(link: &Link, key: &str) -> Result<Finding> {
     let mut ask = redis::cmd("ZRANGE");
     ask.arg(key).arg(0).arg(9);
     let ids: Vec<String> = read("check", link.send("check", &ask).await?)?;

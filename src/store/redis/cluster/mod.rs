@@ -73,7 +73,7 @@ const PARTITIONS_MAX: usize = 256;
 const PORT: u16 = 6379;
 
 /// Writes of one partition that may wait for replicas at once.
-const LANES: usize = 2;
+const LANES: usize = 4;
 
 /// A store in a Redis or Valkey Cluster.
 pub struct ClusterStore {
@@ -166,10 +166,22 @@ impl ClusterStore {
     where
         F: Future<Output = Result<T>>,
     {
-        let answers = asking::all(calls).await.into_iter();
+        let answers = asking::all(calls).await;
+        for (part, answer) in &answers {
+            self.heed(*part, answer);
+        }
+        let answers = answers.into_iter();
         answers
             .map(|(part, answer)| Ok((part, answer.map_err(|error| self.of_part(part, error))?)))
             .collect()
+    }
+
+    /// Notes whether a partition answers.
+    fn heed<T>(&self, part: usize, answer: &Result<T>) {
+        match answer {
+            Err(Error::Unavailable { .. }) => self.board.away(part),
+            _ => self.board.back(part),
+        }
     }
 
     /// The good answers that come soon, at least one.
@@ -190,15 +202,10 @@ impl ClusterStore {
         }
         let (mut good, mut failed) = (Vec::with_capacity(answers.len()), None);
         for (part, answer) in answers {
+            self.heed(part, &answer);
             match answer {
-                Ok(answer) => {
-                    self.board.back(part);
-                    good.push((part, answer));
-                }
-                Err(error) => {
-                    self.board.away(part);
-                    failed = failed.or(Some(self.of_part(part, error)));
-                }
+                Ok(answer) => good.push((part, answer)),
+                Err(error) => failed = failed.or(Some(self.of_part(part, error))),
             }
         }
         match failed {

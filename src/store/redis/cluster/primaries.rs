@@ -157,7 +157,7 @@ impl fmt::Debug for Primaries {
 pub(super) fn owner(views: &[View], slot: u16) -> Option<&Range> {
     let ranges = views.iter().flat_map(|view| &view.ranges);
     let found = ranges.filter(|range| (range.first..=range.last).contains(&slot));
-    found.max_by_key(|range| range.epoch)
+    found.max_by_key(|range| (range.epoch, range.replicas))
 }
 
 async fn ask(server: ConnectionInfo) -> Result<View, RedisError> {

@@ -7,7 +7,6 @@ use async_trait::async_trait;
 
 use crate::domain::id::QueueName;
 use crate::domain::id::TaskId;
-use crate::domain::id::UniqueKey;
 use crate::domain::time::Timestamp;
 use crate::store::Action;
 use crate::store::Add;
@@ -28,6 +27,7 @@ use crate::store::Stats;
 use crate::store::Target;
 use crate::store::TaskRecord;
 use crate::store::Tasks;
+use crate::store::torn;
 
 use super::ClusterStore;
 
@@ -35,8 +35,9 @@ use super::ClusterStore;
 impl Tasks for ClusterStore {
     async fn add(&self, add: &Add) -> Result<Added> {
         for task in &add.tasks {
-            if let Some(why) = self.torn(&task.id, task.spec.unique_key.as_ref()) {
-                return Err(Error::Unusable { problem: why });
+            let key = task.spec.unique_key.as_ref();
+            if let Some(why) = key.and_then(|key| torn(self, &task.id, key)) {
+                return Err(Error::Unusable { problem: format!("the unique key {why}") });
             }
         }
         let places = self.split(add.tasks.iter().map(|task| task.id.as_str()));
@@ -141,15 +142,15 @@ impl Tasks for ClusterStore {
     }
 
     async fn restore(&self, restore: &Restore) -> Result<Restored> {
-        let mut torn = HashMap::new();
+        let mut apart = HashMap::new();
         for (at, arrival) in restore.tasks.iter().enumerate() {
             let task = &arrival.task;
             let key = task.spec.unique_key.as_ref().filter(|_| !task.state.is_ended());
-            torn.extend(self.torn(&task.id, key).map(|why| (at, why)));
+            apart.extend(key.and_then(|key| torn(self, &task.id, key)).map(|why| (at, why)));
         }
         let mut places = self.split(restore.tasks.iter().map(|arrival| arrival.task.id.as_str()));
         places.retain(|_, places| {
-            places.retain(|at| !torn.contains_key(at));
+            places.retain(|at| !apart.contains_key(at));
             !places.is_empty()
         });
         let calls = places.iter().map(|(part, places)| {
@@ -162,7 +163,7 @@ impl Tasks for ClusterStore {
             Some((_, restored)) => restored.now,
             None => crate::store::Store::now(self).await?,
         };
-        let mut outcomes: Vec<_> = torn.into_iter().collect();
+        let mut outcomes: Vec<_> = apart.into_iter().collect();
         outcomes.sort_by_key(|(at, _)| *at);
         let refused: Vec<_> = outcomes.iter().map(|(at, _)| *at).collect();
         let refusals = outcomes.into_iter().map(|(_, why)| RestoreOutcome::Refused(why)).collect();
@@ -175,20 +176,6 @@ impl Tasks for ClusterStore {
     async fn set_queue(&self, queue: &QueueName, gate: Gate) -> Result<()> {
         self.all(self.each(|part| part.set_queue(queue, gate))).await?;
         Ok(())
-    }
-}
-
-impl ClusterStore {
-    /// Why a task cannot be kept: its unique key is kept in another partition than itself (S2).
-    fn torn(&self, id: &TaskId, key: Option<&UniqueKey>) -> Option<String> {
-        let key = key?;
-        let (own, of_key) = (self.partition_of(id.as_str()), self.partition_of(key.as_str()));
-        (own != of_key).then(|| {
-            format!(
-                "task {id} belongs to partition {own} and its unique key {key} to partition {of_key}; \
-                 choose no id, or give both the same {{tag}}"
-            )
-        })
     }
 }
 
