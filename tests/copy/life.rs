@@ -43,7 +43,7 @@ const FIELDS: &[&str] = &[
     r#""callback":"noop","interval":86399.999999,"coalesce":false,"run_in":"1s""#,
     r#""callback":"noop","interval":"90s","run_at":"1970-01-01T00:00:00Z","group_id":"g""#,
     r#""callback":"noop","cron":"0 30 2 * * MON","timezone":"Europe/Rome""#,
-    r#""callback":"noop","cron":"@daily","unique_key":"schlüssel""#,
+    r#""callback":"noop","cron":"@daily","unique_key":"schlüssel {field 8}""#,
     r#""callback":"noop","paused":true"#,
     r#""callback":"noop","paused":true,"paused_at":"2020-02-29T23:59:59.999999Z""#,
     r#""callback":"noop","max_attempts":1000,"timeout":"1ms","exclusive":true,"run_in":"1s""#,

@@ -10,6 +10,10 @@ mod asked;
 #[path = "../support/mariadb_server.rs"]
 mod mariadb_server;
 #[cfg(feature = "redis")]
+#[expect(dead_code, reason = "other tests move slots and kill servers")]
+#[path = "../support/redis_cluster.rs"]
+mod redis_cluster;
+#[cfg(feature = "redis")]
 #[expect(dead_code, reason = "other tests kill and restart their server")]
 #[path = "../support/redis_server.rs"]
 mod redis_server;

@@ -91,6 +91,29 @@ async fn what_is_left_out_is_named() {
     assert_eq!(dry, real);
 }
 
+/// Guards S2: what a store in several partitions cannot keep is named, in a rehearsal, too.
+#[cfg(feature = "redis")]
+#[tokio::test]
+async fn a_key_away_from_its_task_is_left_out() {
+    let [mut from, mut to] = [Shed::of(Kind::Memory).await, Shed::of(Kind::Cluster).await];
+    for n in 0..9 {
+        let keyed = format!(r#""callback":"noop","unique_key":"key {n}","run_in":"1h""#);
+        from.post("/v1/tasks", &format!(r#"{{"task_id":"task {n}",{keyed}}}"#), 201).await;
+    }
+
+    let dry = from.scheduler.would_copy_to(&to.scheduler, |_| ()).await.unwrap();
+    let real = copy(&from, &to).await;
+
+    let fits =
+        |n: &usize| to.store.part(&format!("task {n}")) == to.store.part(&format!("key {n}"));
+    let fitting: Vec<_> = (0..9).filter(fits).collect();
+    assert_eq!(real.copied, fitting.len() as u64);
+    assert_eq!(real.refused.len(), 9 - fitting.len());
+    assert!(real.refused.iter().all(|(id, why)| why.contains(id.as_str())), "{:?}", real.refused);
+    assert_eq!(dry, real);
+    assert_eq!(to.shown().await.len(), fitting.len());
+}
+
 /// A large store is walked in pages, and large tasks go in batches that fit.
 #[tokio::test]
 async fn many_and_large_tasks_are_copied() {

@@ -22,6 +22,7 @@ use taskshed::http::Api;
 use taskshed::http::serve;
 use taskshed::store::AckItem;
 use taskshed::store::Claim;
+use taskshed::store::Claimed;
 use taskshed::store::Filter;
 use taskshed::store::Holder;
 use taskshed::store::HolderKind;
@@ -86,20 +87,35 @@ impl Shed {
         shown
     }
 
-    /// A task as the API shows it.
+    /// A task as the API shows it; of its claim the number, and not in which turn it came.
     pub(crate) async fn task(&mut self, id: &str) -> String {
         let path =
             id.bytes().fold("/v1/tasks/".to_owned(), |path, byte| format!("{path}%{byte:02x}"));
         let reply = self.client.get(&path).await;
         assert_eq!(reply.status, 200, "{reply:?}");
-        reply.body
+        let turns = (0..9).map(|turn| format!(" {turn}\",\"fence\""));
+        turns.fold(reply.body, |body, turn| body.replace(&turn, "\",\"fence\""))
     }
 
-    /// Takes what is due, as a node would; the same in every store.
+    /// Takes what is due, as a node would; the same in every store, in the order of ids. One in parts
+    /// gives the tasks of one of them at a time.
     pub(crate) async fn claim(&mut self) -> Vec<TaskRecord> {
         self.claims += 1;
+        let mut taken = Vec::new();
+        for turn in 0.. {
+            let claimed = self.claim_once(turn).await;
+            taken.extend(claimed.tasks);
+            if !claimed.more {
+                break;
+            }
+        }
+        taken.sort_by(|a: &TaskRecord, b| a.id.cmp(&b.id));
+        taken
+    }
+
+    async fn claim_once(&self, turn: u32) -> Claimed {
         let claim = Claim {
-            id: ClaimId::parse(&format!("claim-{}", self.claims)).unwrap(),
+            id: ClaimId::parse(&format!("claim-{} {turn}", self.claims)).unwrap(),
             holder: Holder {
                 node: NodeName::parse("anna").unwrap(),
                 process: ProcessId::parse("anna-1").unwrap(),
@@ -114,7 +130,7 @@ impl Shed {
             suspects: SuspectRoom::default(),
             wait: false,
         };
-        self.store.claim(&claim).await.unwrap().tasks
+        self.store.claim(&claim).await.unwrap()
     }
 
     /// Hands a run back.

@@ -13,6 +13,8 @@ use taskshed::store::connect::in_memory;
 /// All kinds, the model of the others first.
 pub(crate) const KINDS: &[Kind] = &[
     Kind::Memory,
+    #[cfg(feature = "redis")]
+    Kind::Cluster,
     #[cfg(feature = "sqlite")]
     Kind::Sqlite,
     #[cfg(feature = "redis")]
@@ -25,6 +27,8 @@ pub(crate) const KINDS: &[Kind] = &[
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Memory,
+    #[cfg(feature = "redis")]
+    Cluster,
     #[cfg(feature = "sqlite")]
     Sqlite,
     #[cfg(feature = "redis")]
@@ -45,6 +49,13 @@ impl Kind {
 
                 let url = format!("sqlite:{}", FOLDER.path().join("tasks.db").display());
                 Arc::new(SqliteStore::open(&url, options()).unwrap().with_clock(shared))
+            }
+            #[cfg(feature = "redis")]
+            Self::Cluster => {
+                use taskshed::store::redis::ClusterStore;
+
+                let store = ClusterStore::open(&CLUSTER.url(3), options()).unwrap();
+                Arc::new(store.with_clock(shared))
             }
             #[cfg(feature = "redis")]
             Self::Redis => {
@@ -73,6 +84,10 @@ static FOLDER: LazyLock<tempfile::TempDir> = LazyLock::new(|| tempfile::TempDir:
 #[cfg(feature = "redis")]
 static REDIS: LazyLock<crate::redis_server::RedisServer> =
     LazyLock::new(|| crate::redis_server::RedisServer::start(&[]));
+
+#[cfg(feature = "redis")]
+static CLUSTER: LazyLock<crate::redis_cluster::RedisCluster> =
+    LazyLock::new(|| crate::redis_cluster::RedisCluster::start(0, &[]));
 
 #[cfg(feature = "mysql")]
 static MARIADB: LazyLock<crate::mariadb_server::MariadbServer> =

@@ -13,6 +13,7 @@ use tokio::sync::Mutex;
 
 use crate::mariadb_server::MariadbServer;
 use crate::program::pause;
+use crate::redis_cluster::RedisCluster;
 use crate::witness::File;
 use crate::witness::Server;
 use crate::witness::Shed;
@@ -39,6 +40,12 @@ async fn two_thousand_files_are_compressed_though_a_node_is_killed_on_sqlite() {
 #[tokio::test]
 async fn two_thousand_files_are_compressed_though_a_node_is_killed_on_redis() {
     compress_all(durable_redis()).await;
+}
+
+/// Guards T1, T6 and N2.
+#[tokio::test]
+async fn two_thousand_files_are_compressed_though_a_node_is_killed_on_a_cluster() {
+    compress_all(RedisCluster::start(0, &["--appendonly", "yes"])).await;
 }
 
 /// Guards T1, T6 and N2.

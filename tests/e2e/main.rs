@@ -10,6 +10,9 @@ mod mariadb_server;
 #[path = "../support/program.rs"]
 mod program;
 #[expect(dead_code, reason = "other tests need more of it")]
+#[path = "../support/redis_cluster.rs"]
+mod redis_cluster;
+#[expect(dead_code, reason = "other tests need more of it")]
 #[path = "../support/redis_server.rs"]
 mod redis_server;
 mod witness;

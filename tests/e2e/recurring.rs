@@ -13,6 +13,7 @@ use tokio::runtime::Builder;
 
 use crate::mariadb_server::MariadbServer;
 use crate::program::pause;
+use crate::redis_cluster::RedisCluster;
 use crate::witness::File;
 use crate::witness::Server;
 use crate::witness::Shed;
@@ -27,6 +28,7 @@ fn recurring_tasks_keep_their_grid_while_nodes_and_leaders_die() {
     thread::scope(|scope| {
         scope.spawn(|| on(File));
         scope.spawn(|| on(durable_redis()));
+        scope.spawn(|| on(RedisCluster::start(0, &["--appendonly", "yes"])));
         scope.spawn(|| on(MariadbServer::start(&[])));
     });
 }

@@ -19,6 +19,7 @@ use crate::mariadb_server::MariadbServer;
 use crate::program::NodeProcess;
 use crate::program::Place;
 use crate::program::pause;
+use crate::redis_cluster::RedisCluster;
 use crate::redis_server::RedisServer;
 
 /// A store of its own, a directory with handlers that are shell scripts, and a scheduler.
@@ -37,6 +38,12 @@ pub(crate) trait Server {
 impl Server for RedisServer {
     fn url(&self, _place: &Place) -> String {
         RedisServer::url(self)
+    }
+}
+
+impl Server for RedisCluster {
+    fn url(&self, _place: &Place) -> String {
+        RedisCluster::url(self, 8)
     }
 }
 
