@@ -187,7 +187,25 @@ macro_rules! generated {
     )+};
 }
 
-generated!(TaskId, ClaimId, ProcessId, RequestId);
+generated!(TaskId, ClaimId, ProcessId);
+
+impl RequestId {
+    /// A fresh id of eleven letters, six bits each.
+    ///
+    /// Every record keeps one, so it is short; it is compared only with what the same task holds, so
+    /// 64 bits are enough. `entropy` must come from a good random generator.
+    #[must_use]
+    pub fn generate(entropy: u64) -> Self {
+        const LETTERS: &[u8; 64] =
+            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        let letter = |at: u32| {
+            let index = usize::try_from((entropy >> (6 * at)) & 63).unwrap_or_default();
+            char::from(LETTERS[index])
+        };
+        let text: String = (0..11).map(letter).collect();
+        Self(text.into())
+    }
+}
 
 fn hex(uuid: Uuid) -> Arc<str> {
     let mut buffer = Uuid::encode_buffer();
@@ -230,6 +248,16 @@ mod tests {
         assert_eq!(QueueName::parse("a b"), Err(InvalidName::Alphabet { found: ' ' }));
         assert_eq!(QueueName::parse("{x}"), Err(InvalidName::Alphabet { found: '{' }));
         assert!(QueueName::parse(&"x".repeat(65)).is_err());
+    }
+
+    #[test]
+    fn a_request_id_tells_all_of_its_bits() {
+        let ids: std::collections::BTreeSet<_> =
+            (0..64).map(|bit| RequestId::generate(1 << bit)).collect();
+
+        assert_eq!(ids.len(), 64);
+        assert!(ids.iter().all(|id| id.as_str().len() == 11));
+        assert!(ids.iter().all(|id| RequestId::parse(id.as_str()).is_ok()));
     }
 
     #[test]

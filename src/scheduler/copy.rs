@@ -95,7 +95,7 @@ impl Scheduler {
         let mut walk = Walk::default();
         while let Some(arrivals) = walk.next(self, &mut copied).await? {
             for tasks in parts(arrivals) {
-                let request = other.ids.request(other.clock.wall());
+                let request = other.ids.request();
                 let restore = Restore { request, tasks };
                 let reply =
                     other.persist(|| other.store.restore(&restore)).await.map_err(CopyError::To)?;

@@ -1,6 +1,7 @@
 //! Fresh ids from one generator.
 
 use std::sync::Mutex;
+use std::sync::MutexGuard;
 use std::sync::PoisonError;
 
 use rand::Rng;
@@ -19,8 +20,8 @@ impl Ids {
         Self(Mutex::new(rng))
     }
 
-    pub(super) fn request(&self, wall: Timestamp) -> RequestId {
-        RequestId::generate(unix_ms(wall), self.entropy())
+    pub(super) fn request(&self) -> RequestId {
+        RequestId::generate(self.generator().next_u64())
     }
 
     pub(super) fn task(&self, wall: Timestamp) -> TaskId {
@@ -29,8 +30,12 @@ impl Ids {
 
     fn entropy(&self) -> [u8; 10] {
         let mut entropy = [0; 10];
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).fill_bytes(&mut entropy);
+        self.generator().fill_bytes(&mut entropy);
         entropy
+    }
+
+    fn generator(&self) -> MutexGuard<'_, StdRng> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

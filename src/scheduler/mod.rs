@@ -194,7 +194,7 @@ impl Scheduler {
         }
         batch::check_bytes(&tasks)?;
 
-        let add = Add { request: self.ids.request(self.clock.wall()), tasks, existing };
+        let add = Add { request: self.ids.request(), tasks, existing };
         let reply = self.persist(|| self.store.add(&add)).await?;
         Ok(add
             .tasks
