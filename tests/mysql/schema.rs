@@ -1,6 +1,7 @@
 //! Tables are made by a command, once, whoever else is at work.
 
 use futures_util::future::join_all;
+use mysql_async::prelude::Queryable;
 use taskshed::store::Error;
 use taskshed::store::Migrated;
 use taskshed::store::Store;
@@ -9,7 +10,9 @@ use taskshed::store::Tasks;
 use super::MariadbServer;
 use super::fixture::add_one;
 use super::fixture::find;
+use super::fixture::is_unavailable;
 use super::fixture::open;
+use super::fixture::operator;
 use super::fixture::ready;
 use super::fixture::tell;
 
@@ -51,6 +54,25 @@ async fn an_interrupted_migration_is_taken_up_again() {
 
     store.prepare().await.unwrap();
     assert!(find(&store, "a").await.is_some(), "tasks stay");
+}
+
+/// A statement that fails after others of the same request did not is not passed over.
+#[tokio::test]
+async fn a_migration_that_cannot_make_a_table_fails() {
+    let server = MariadbServer::start(&["--lock-wait-timeout=1"]);
+    let store = open(&server);
+    let mut holder = operator(&server).await;
+    holder.query_drop("CREATE TABLE lease (a INT)").await.unwrap();
+    holder.query_drop("LOCK TABLES lease WRITE").await.unwrap();
+
+    let refused = store.migrate().await;
+    assert!(is_unavailable(&refused), "{refused:?}");
+    assert!(matches!(store.prepare().await, Err(Error::Schema { .. })), "no version was set");
+
+    holder.query_drop("DROP TABLE lease").await.unwrap();
+    drop(holder);
+    assert_eq!(store.migrate().await.unwrap().steps.len(), 1);
+    store.prepare().await.unwrap();
 }
 
 #[tokio::test]

@@ -129,16 +129,7 @@ impl Session<'_> {
     ) -> Result<Vec<Row>, Fault> {
         // Until it is answered the connection is in the middle of something.
         let was_broken = std::mem::replace(&mut self.is_broken, true);
-        let conn = &mut self.kept.conn;
-        let answer = within("an answer", length, async {
-            let mut result = conn.query_iter(text).await?;
-            let mut rows = Vec::new();
-            while !result.is_empty() {
-                rows = result.collect::<Row>().await?;
-            }
-            Ok(rows)
-        });
-        let answer = answer.await;
+        let answer = within("an answer", length, last_rows(&mut self.kept.conn, text)).await;
         self.is_broken = was_broken || answer.as_ref().is_err_and(breaks_connection);
         if self.is_broken {
             // The others are as old, or lead to the same server: they are made anew.
@@ -163,6 +154,18 @@ impl Session<'_> {
             self.link.idle().push(self.kept);
         }
     }
+}
+
+/// The rows that the last of some statements finds.
+pub(super) async fn last_rows(conn: &mut impl Queryable, text: &str) -> Result<Vec<Row>, Fault> {
+    let mut result = conn.query_iter(text).await?;
+    let mut rows = Vec::new();
+    while !result.is_empty() {
+        rows = result.collect::<Row>().await?;
+    }
+    // An error of a later statement shows here, and not before.
+    result.drop_result().await?;
+    Ok(rows)
 }
 
 async fn within<T>(
