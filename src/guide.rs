@@ -6,7 +6,8 @@
 //! 4. [Retries](retries): how a run ends and what follows.
 //! 5. [Stores](stores): where tasks live, and what JSON can hold.
 //! 6. [Exclusive tasks and fences](exclusive): what at least once means.
-//! 7. [Testing](testing): handlers without servers and without sleeping.
+//! 7. `transactions`, with the feature `sqlite`: tasks and effects by one commit.
+//! 8. [Testing](testing): handlers without servers and without sleeping.
 
 #[doc = include_str!("../docs/guide/start.md")]
 pub mod start {}
@@ -25,6 +26,10 @@ pub mod stores {}
 
 #[doc = include_str!("../docs/guide/exclusive.md")]
 pub mod exclusive {}
+
+#[cfg(feature = "sqlite")]
+#[doc = include_str!("../docs/guide/transactions.md")]
+pub mod transactions {}
 
 #[doc = include_str!("../docs/guide/testing.md")]
 pub mod testing {}

@@ -259,7 +259,8 @@ impl Inline {
         let config = NodeConfig::new(self.holder.node.clone());
         let timeout = task.spec.timeout.or(handler.timeout()).unwrap_or(config.default_timeout);
         let node = self.holder.node.clone();
-        let context = Context::new(Arc::clone(task), node, timeout, Stopper::default());
+        let (task, store) = (Arc::clone(task), Arc::clone(&self.store));
+        let context = Context::new(task, node, timeout, Stopper::default(), store);
         run_alone(&**handler, context).await
     }
 }

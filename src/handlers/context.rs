@@ -1,7 +1,10 @@
 //! What a run knows of itself.
 
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
 use std::sync::OnceLock;
+use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::atomic::fence;
@@ -11,7 +14,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::id::NodeName;
 use crate::domain::lease::Fence;
+use crate::domain::state::Verdict;
 use crate::domain::task::TaskRecord;
+use crate::store::Store;
 
 /// Why a run is to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +49,7 @@ pub struct Context {
     node: NodeName,
     timeout: Duration,
     stopper: Stopper,
+    store: Arc<dyn Store>,
 }
 
 impl Context {
@@ -52,8 +58,9 @@ impl Context {
         node: NodeName,
         timeout: Duration,
         stopper: Stopper,
+        store: Arc<dyn Store>,
     ) -> Self {
-        Self { task, node, timeout, stopper }
+        Self { task, node, timeout, stopper, store }
     }
 
     /// The task.
@@ -100,6 +107,14 @@ impl Context {
         self.stopper.cause().unwrap_or(StopCause::LeaseLost)
     }
 
+    pub(super) fn store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.store)
+    }
+
+    pub(super) fn stopper(&self) -> &Stopper {
+        &self.stopper
+    }
+
     /// A token that is cancelled when the run is to stop, to be passed on.
     #[must_use]
     pub fn cancellation(&self) -> &CancellationToken {
@@ -107,7 +122,7 @@ impl Context {
     }
 }
 
-/// Tells one run to stop. Cheap to clone.
+/// Tells one run to stop, and the node that it completed in a transaction. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Stopper {
     orders: Arc<Orders>,
@@ -118,6 +133,7 @@ struct Orders {
     cause: OnceLock<StopCause>,
     stop: Order,
     urgent: Order,
+    completed: Mutex<Option<Box<Verdict>>>,
 }
 
 impl Stopper {
@@ -154,6 +170,30 @@ impl Stopper {
 
     fn token(&self) -> &CancellationToken {
         self.orders.stop.token()
+    }
+
+    /// Notes that the run completed with this verdict, if a transaction of its handler's commits.
+    pub(super) fn note_completed(&self, verdict: Verdict) {
+        *self.completed() = Some(Box::new(verdict));
+    }
+
+    /// Notes that a later transaction found the task not leased to the run.
+    pub(super) fn forget_completed(&self) {
+        *self.completed() = None;
+    }
+
+    /// What became of the task, if the transaction in which the run completed was committed.
+    pub(crate) fn completed_in_transaction(&self) -> Option<Verdict> {
+        self.completed().as_deref().cloned()
+    }
+
+    /// Whether the run completed in a transaction, which may have been committed or not.
+    pub(crate) fn has_completed_in_transaction(&self) -> bool {
+        self.completed().is_some()
+    }
+
+    fn completed(&self) -> MutexGuard<'_, Option<Box<Verdict>>> {
+        self.orders.completed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

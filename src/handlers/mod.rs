@@ -3,6 +3,7 @@
 //! A [`Handler`] takes a [`Context`] and gives a [`HandlerResult`]. Rust functions with typed
 //! arguments become one by [`typed`]; commands become one by [`exec::Exec`].
 
+mod completion;
 mod context;
 mod error;
 pub mod exec;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use crate::domain::json::Json;
 
+pub use completion::CompleteError;
 pub use context::Context;
 pub use context::StopCause;
 pub use context::Stopper;

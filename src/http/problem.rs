@@ -133,7 +133,9 @@ impl From<store::Error> for Problem {
         let kind = match &error {
             store::Error::Unavailable { .. } => Kind::StoreAway,
             store::Error::Full { .. } => Kind::StoreFull,
-            store::Error::Unusable { .. } | store::Error::Schema { .. } => Kind::StoreUnusable,
+            store::Error::Unusable { .. }
+            | store::Error::Schema { .. }
+            | store::Error::Foreign { .. } => Kind::StoreUnusable,
             store::Error::Corrupt { .. } => Kind::Internal,
             store::Error::Cursor => return Self::new(Kind::BadQuery, format!("cursor: {error}")),
         };

@@ -41,15 +41,19 @@ pub(super) struct Decided {
     pub(super) took: Duration,
 }
 
+/// What may hold a verdict up: the part of the store that keeps the task, and whether that is held by
+/// a transaction of its handler's, for whose end it waits.
+type Hindrance = (usize, bool);
+
 /// The loop that sends verdicts.
 #[derive(Debug)]
 pub(super) struct Acker {
     core: Arc<Core>,
     verdicts: mpsc::Receiver<Decided>,
-    lines: BTreeMap<usize, Line>,
+    lines: BTreeMap<Hindrance, Line>,
 }
 
-/// Verdicts for one part of the store. One that is away holds up none of the others.
+/// Verdicts that the same may hold up. One that is held up holds up none of another line.
 #[derive(Debug, Default)]
 struct Line {
     waiting: Vec<Decided>,
@@ -69,31 +73,32 @@ impl Acker {
         while is_open || !in_flight.is_empty() {
             let has_room = self.waiting() < VERDICTS_WAITING_MAX;
             tokio::select! {
-                Some(part) = in_flight.next() => self.line(part).in_flight -= 1,
+                Some(hindrance) = in_flight.next() => self.line(hindrance).in_flight -= 1,
                 count = self.verdicts.recv_many(&mut batch, BATCH_MAX), if is_open && has_room => {
                     is_open = count > 0;
                     self.sort(&mut batch);
                 }
             }
-            for (part, line) in &mut self.lines {
+            for (hindrance, line) in &mut self.lines {
                 while line.in_flight < ACKS_IN_FLIGHT_MAX && !line.waiting.is_empty() {
                     line.in_flight += 1;
-                    in_flight.push(send_to(*part, Arc::clone(&self.core), line.batch()));
+                    in_flight.push(send_to(*hindrance, Arc::clone(&self.core), line.batch()));
                 }
             }
         }
     }
 
-    /// Lets each verdict wait in the line of its part.
+    /// Lets each verdict wait in its line.
     fn sort(&mut self, batch: &mut Vec<Decided>) {
         for decided in batch.drain(..) {
             let part = self.core.store.part(decided.item.task.as_str());
-            self.line(part).waiting.push(decided);
+            let may_be_held = decided.run.stopper.has_completed_in_transaction();
+            self.line((part, may_be_held)).waiting.push(decided);
         }
     }
 
-    fn line(&mut self, part: usize) -> &mut Line {
-        self.lines.entry(part).or_default()
+    fn line(&mut self, hindrance: Hindrance) -> &mut Line {
+        self.lines.entry(hindrance).or_default()
     }
 
     fn waiting(&self) -> usize {
@@ -109,10 +114,10 @@ impl Line {
     }
 }
 
-/// Sends verdicts to a part of the store and answers which one.
-async fn send_to(part: usize, core: Arc<Core>, batch: Vec<Decided>) -> usize {
+/// Sends verdicts of a line, and answers of which.
+async fn send_to(hindrance: Hindrance, core: Arc<Core>, batch: Vec<Decided>) -> Hindrance {
     send(core, batch).await;
-    part
+    hindrance
 }
 
 async fn send(core: Arc<Core>, batch: Vec<Decided>) {
@@ -143,13 +148,20 @@ async fn send(core: Arc<Core>, batch: Vec<Decided>) {
 
 fn tell(core: &Core, items: &[AckItem], runs: &[Arc<Run>], ends: (&[Acked], &[Duration])) {
     for (((item, run), acked), took) in items.iter().zip(runs).zip(ends.0).zip(ends.1) {
-        let run = run.name(&core.config.name);
+        let name = run.name(&core.config.name);
+        let ended = |verdict: &Verdict| {
+            let (state, error) = told(verdict, name.attempt);
+            Event::Ended { run: name.clone(), state, error, took: *took }
+        };
+        // If the transaction in which a run completed was committed, this word is refused; if it was
+        // rolled back, the task is still leased and this word counts.
+        let committed = run.stopper.completed_in_transaction();
         core.events.tell(match acked {
-            Acked::Stale => Event::Stale { run },
-            Acked::Done => {
-                let (state, error) = told(&item.verdict, run.attempt);
-                Event::Ended { run, state, error, took: *took }
-            }
+            Acked::Stale => match committed {
+                Some(verdict) => ended(&verdict),
+                None => Event::Stale { run: name },
+            },
+            Acked::Done => ended(&item.verdict),
         });
     }
 }

@@ -9,6 +9,9 @@ use crate::handlers::StopCause;
 use crate::handlers::TaskError;
 use crate::handlers::TaskErrorKind;
 
+/// Why a run failed whose handler returned as if it had completed.
+const ROLLED_BACK: &str = "the transaction in which the run completed was rolled back";
+
 /// How a run ended.
 #[derive(Debug)]
 pub(super) enum RunEnd {
@@ -49,6 +52,16 @@ pub(super) fn stopped(told: StopCause, timeout: Duration) -> Outcome {
         StopCause::Cancelled => Outcome::Cancelled,
         StopCause::TimedOut => Outcome::TimedOut(timeout),
         StopCause::Draining | StopCause::Superseded | StopCause::LeaseLost => Outcome::Released,
+    }
+}
+
+/// What counts if a run had completed in a transaction of its handler's and its task is still leased
+/// to it afterwards: then the transaction was rolled back, whatever the handler returned. If it was
+/// committed, the store refuses this (T6).
+pub(super) fn unless_committed(outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Completed(_) => Outcome::Failed(ROLLED_BACK.into()),
+        outcome => outcome,
     }
 }
 

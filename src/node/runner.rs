@@ -37,6 +37,7 @@ use super::core::Core;
 use super::outcome::RunEnd;
 use super::outcome::outcome;
 use super::outcome::stopped;
+use super::outcome::unless_committed;
 use super::run::Phase;
 use super::run::Run;
 
@@ -156,6 +157,7 @@ impl Runner {
             self.core.config.name.clone(),
             timeout,
             run.stopper.clone(),
+            Arc::clone(&self.core.store),
         );
         let mut guarded = Guarded::start(&**handler, context);
         let at_once = std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut guarded).poll(cx))).await;
@@ -166,7 +168,11 @@ impl Runner {
         };
 
         let took = self.core.clock.steady().saturating_sub(started_at);
-        (outcome(end, run.stopper.cause(), timeout), took)
+        let mut outcome = outcome(end, run.stopper.cause(), timeout);
+        if run.stopper.has_completed_in_transaction() {
+            outcome = unless_committed(outcome);
+        }
+        (outcome, took)
     }
 
     /// Waits for a handler that did not end at its first poll; only now timers are worth their cost.

@@ -21,6 +21,7 @@ mod copy;
 mod error;
 mod ids;
 mod selection;
+mod transaction;
 mod wait;
 
 use std::future::Future;
@@ -176,6 +177,13 @@ impl Scheduler {
             Timestamp::EPOCH
         };
 
+        let add = self.plan(drafts, now, existing)?;
+        let reply = self.persist(|| self.store.add(&add)).await?;
+        Ok(told_all(add.tasks.iter().map(|task| &task.id), reply.outcomes))
+    }
+
+    /// The request that adds these tasks. Only those that need the store's now look at `now`.
+    fn plan(&self, drafts: Vec<Draft>, now: Timestamp, existing: Existing) -> Result<Add> {
         let mut errors = Vec::new();
         let mut tasks = Vec::with_capacity(drafts.len());
         for (index, draft) in drafts.into_iter().enumerate() {
@@ -194,14 +202,7 @@ impl Scheduler {
         }
         batch::check_bytes(&tasks)?;
 
-        let add = Add { request: self.ids.request(), tasks, existing };
-        let reply = self.persist(|| self.store.add(&add)).await?;
-        Ok(add
-            .tasks
-            .iter()
-            .zip(reply.outcomes)
-            .map(|(task, outcome)| told(&task.id, outcome))
-            .collect())
+        Ok(Add { request: self.ids.request(), tasks, existing })
     }
 
     /// An id that is kept in the same part of the store as the task's unique key.
@@ -352,6 +353,13 @@ impl Scheduler {
     pub async fn resign_leader(&self) -> Result<Option<Leader>> {
         Ok(self.store.resign(&Resign { process: None }).await?)
     }
+}
+
+fn told_all<'a>(
+    ids: impl IntoIterator<Item = &'a TaskId>,
+    outcomes: Vec<AddOutcome>,
+) -> Vec<Added> {
+    ids.into_iter().zip(outcomes).map(|(id, outcome)| told(id, outcome)).collect()
 }
 
 fn told(id: &TaskId, outcome: AddOutcome) -> Added {

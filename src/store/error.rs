@@ -51,6 +51,14 @@ pub enum Error {
         wanted: u32,
     },
 
+    /// A transaction of the caller's is none of this store: it was begun on another database, or is
+    /// over. Nothing was written.
+    #[error("the transaction is none that the store can take part in: {problem}")]
+    Foreign {
+        /// What is wrong and what to do.
+        problem: String,
+    },
+
     /// The cursor of a listing is none that this store gave. Start again without one.
     #[error("the cursor is not one that a listing of this store gave; list again without it")]
     Cursor,

@@ -35,7 +35,9 @@ mod sql;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 mod told;
+mod transaction;
 
+use std::any::Any;
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,6 +58,9 @@ pub use error::Error;
 pub use error::Result;
 pub use reply::*;
 pub use request::*;
+pub(crate) use transaction::Ask;
+pub use transaction::InTransaction;
+pub(crate) use transaction::Part;
 
 /// Most items of one call: tasks of an add, ids of a change, verdicts of an ack, tasks of a claim.
 pub const BATCH_MAX: usize = 1000;
@@ -310,6 +315,14 @@ pub trait Queue: Send + Sync {
     ///
     /// [`Error::Unavailable`].
     async fn hints(&self, process: &ProcessId) -> Result<Option<Box<dyn Hints>>>;
+
+    /// The database that it lives in, for [`InTransaction`]; `None` if it lives in none.
+    ///
+    /// A store of another one's, such as one that adds a trace to each call, answers what the other
+    /// one answers.
+    fn database(&self) -> Option<&(dyn Any + Send + Sync)> {
+        None
+    }
 }
 
 /// A stream of hints.

@@ -15,7 +15,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("store", &["domain", "clock"]),
     ("scheduler", &["domain", "clock", "store"]),
     ("leader", &["domain", "clock", "events", "store"]),
-    ("handlers", &["domain", "clock", "config"]),
+    ("handlers", &["domain", "clock", "config", "store"]),
     ("node", &["domain", "clock", "config", "events", "store", "leader", "handlers"]),
     ("remote", &["domain", "clock", "events", "store"]),
     ("http", &["domain", "clock", "config", "events", "remote", "scheduler", "store"]),

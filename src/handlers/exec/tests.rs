@@ -30,6 +30,8 @@ use crate::handlers::HandlerResult;
 use crate::handlers::StopCause;
 use crate::handlers::Stopper;
 use crate::handlers::TaskErrorKind;
+use crate::store::Options;
+use crate::store::connect::in_memory;
 
 use super::Exec;
 use super::InvalidCommand;
@@ -63,7 +65,8 @@ fn record(kwargs: &str) -> TaskRecord {
 
 fn context(task: TaskRecord, stopper: &Stopper) -> Context {
     let node = NodeName::parse("anna").unwrap();
-    Context::new(Arc::new(task), node, HOUR, stopper.clone())
+    let store = in_memory(Arc::new(SystemClock), Options::default());
+    Context::new(Arc::new(task), node, HOUR, stopper.clone(), store)
 }
 
 fn shell(script: &str) -> Exec {

@@ -52,6 +52,11 @@ impl Address {
         Ok(Self { opts, shown })
     }
 
+    /// The database that holds the tables.
+    pub(super) fn database(&self) -> &str {
+        self.opts.db_name().unwrap_or_default()
+    }
+
     /// How a connection to it is made.
     pub(super) fn opts(&self) -> Opts {
         self.opts.clone()

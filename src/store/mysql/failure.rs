@@ -11,7 +11,13 @@ use super::SCHEMA;
 
 /// Another step was in the way: a deadlock, a wait that was too long, a row that somebody else wrote
 /// first or changed after it was read.
-const CONFLICTS: &[u16] = &[1213, 1205, 1062, 1020];
+const CONFLICTS: &[u16] = &[1213, 1205, DUPLICATE, 1020];
+
+/// A row that somebody else wrote first.
+const DUPLICATE: u16 = 1062;
+
+/// There is no such savepoint.
+const UNKNOWN_MARK: u16 = 1305;
 
 /// There is no room in a table or on the disk.
 const FULL: &[u16] = &[1114, 1021];
@@ -90,6 +96,16 @@ pub(super) fn explain(method: &'static str, fault: Fault) -> Error {
         }
         _ => Error::Unavailable { method, source: Box::new(fault) },
     }
+}
+
+/// Whether a row was refused because there is one with its key.
+pub(super) fn is_duplicate(fault: &Fault) -> bool {
+    matches!(fault, Fault::Server(said) if said.code == DUPLICATE)
+}
+
+/// Whether a savepoint is not there, because its transaction is not.
+pub(super) fn is_unknown_mark(fault: &Fault) -> bool {
+    matches!(fault, Fault::Server(said) if said.code == UNKNOWN_MARK)
 }
 
 /// Whether the connection is of no use after `fault`. One to a server that became read only is not:

@@ -16,6 +16,7 @@
 mod address;
 mod check;
 mod failure;
+mod join;
 mod link;
 mod roles;
 mod schema;
@@ -48,11 +49,14 @@ use crate::store::sql::Trouble;
 use address::Address;
 use failure::explain;
 use failure::trouble;
+use join::Place;
 use link::Link;
 use link::Session;
 use schema::SCHEMA;
 use tx::About;
 use tx::MysqlTx;
+
+pub use mysql_async;
 
 /// Most connections of a store. Steps are short, and more of them at once meet each other more.
 const CONNECTIONS: usize = 8;
@@ -80,6 +84,7 @@ pub struct MysqlStore {
     options: Options,
     clock: Option<Arc<dyn Clock>>,
     counts: Arc<Counts>,
+    place: Place,
 }
 
 /// What [`Steps`] shows.
@@ -120,7 +125,7 @@ impl MysqlStore {
             return Err(Error::Unusable { problem });
         }
         let link = Link::new(address, CONNECTIONS);
-        Ok(Self { link, options, clock: None, counts: Arc::default() })
+        Ok(Self { link, options, clock: None, counts: Arc::default(), place: Place::default() })
     }
 
     /// The same store by another clock than the server's, so that tests own time.
@@ -262,6 +267,7 @@ impl Store for MysqlStore {
             options: self.options.clone(),
             clock: self.clock.clone(),
             counts: Arc::clone(&self.counts),
+            place: Place::default(),
         })
     }
 

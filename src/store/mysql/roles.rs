@@ -1,5 +1,7 @@
 //! The roles of the contract, each method one step.
 
+use std::any::Any;
+
 use async_trait::async_trait;
 
 use crate::domain::id::ProcessId;
@@ -100,6 +102,10 @@ impl Queue for MysqlStore {
 
     async fn hints(&self, _process: &ProcessId) -> Result<Option<Box<dyn Hints>>> {
         Ok(None)
+    }
+
+    fn database(&self) -> Option<&(dyn Any + Send + Sync)> {
+        Some(self)
     }
 }
 

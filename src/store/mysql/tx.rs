@@ -27,7 +27,7 @@ use super::failure::trouble;
 use super::link::Session;
 
 /// An insert is cut into pieces of this many bytes, well below what servers take at once.
-const PIECE: usize = 1 << 20;
+pub(super) const PIECE: usize = 1 << 20;
 
 /// A transaction that was begun, or a connection for reads.
 pub(super) struct MysqlTx<'a, 'l> {
@@ -85,13 +85,8 @@ impl Tx for MysqlTx<'_, '_> {
     }
 
     async fn insert(&mut self, statement: &'static Statement, rows: Vec<Columns>) -> Answer<()> {
-        let mut rest = rows.as_slice();
-        while !rest.is_empty() {
-            let (piece, after) = rest.split_at(fitting(rest));
-            let text = statement.text(Rows::Held, &[], piece.len());
-            let text = with_values(&text, piece.iter().flatten());
+        for text in pieces(statement, &rows) {
             self.send(&text).await?;
-            rest = after;
         }
         Ok(())
     }
@@ -170,6 +165,17 @@ pub(super) fn with_args(statement: &Statement, args: Vec<Arg>) -> String {
         }
     }
     with_values(&statement.text(Rows::Held, &lists, 1), values.iter())
+}
+
+/// An insert of rows, in pieces that a server takes.
+pub(super) fn pieces(statement: &Statement, rows: &[Columns]) -> impl Iterator<Item = String> {
+    let mut rest = rows;
+    std::iter::from_fn(move || {
+        let (piece, after) = rest.split_at(fitting(rest));
+        rest = after;
+        let text = || statement.text(Rows::Held, &[], piece.len());
+        (!piece.is_empty()).then(|| with_values(&text(), piece.iter().flatten()))
+    })
 }
 
 /// A text with a value at each of its marks. A mark that gets none stays, and is refused by the

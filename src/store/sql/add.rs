@@ -30,37 +30,54 @@ impl Step for Add {
     async fn take<T: Tx>(&self, tx: &mut T) -> Answer<Added> {
         let ids: BTreeSet<&TaskId> = self.tasks.iter().map(|task| &task.id).collect();
         let keys = self.tasks.iter().filter_map(|task| task.spec.unique_key.as_ref()).collect();
-        let mut adding = Adding {
-            add: self,
-            now: tx.now(),
-            known: entries::by_id(tx, &TASK_BY_ID, &ids).await?,
-            keys: entries::holders(tx, keys).await?,
-            held: entries::ghosts(tx, ids).await?.into_keys().collect(),
-            changes: Changes::default(),
-        };
-        let outcomes: Vec<_> = self.tasks.iter().map(|task| adding.one(task)).collect();
+        let mut adding = Adding::seeing(self, &ids, keys, tx).await?;
+        adding.held = entries::ghosts(tx, ids).await?.into_keys().collect();
+        let (outcomes, changes) = adding.all();
         let added =
             self.tasks.iter().zip(&outcomes).filter(|(_, outcome)| {
                 matches!(outcome, AddOutcome::Created | AddOutcome::Replaced)
             });
         queues::know(tx, added.map(|(task, _)| &task.spec.queue)).await?;
-        let Adding { now, changes, .. } = adding;
         changes.write(tx).await?;
-        Ok(Added { now, outcomes })
+        Ok(Added { now: tx.now(), outcomes })
     }
 }
 
-struct Adding<'a> {
+/// Tasks while they are added.
+pub(super) struct Adding<'a> {
     add: &'a Add,
     now: Timestamp,
     known: BTreeMap<TaskId, Entry>,
     keys: BTreeMap<UniqueKey, TaskId>,
     /// Ids whose superseded run has not let go.
-    held: BTreeSet<TaskId>,
+    pub(super) held: BTreeSet<TaskId>,
     changes: Changes,
 }
 
-impl Adding<'_> {
+impl<'a> Adding<'a> {
+    /// Looks at these tasks and keys, and holds them.
+    pub(super) async fn seeing<T: Tx>(
+        add: &'a Add,
+        ids: &BTreeSet<&TaskId>,
+        keys: BTreeSet<&UniqueKey>,
+        tx: &mut T,
+    ) -> Answer<Self> {
+        Ok(Self {
+            add,
+            now: tx.now(),
+            known: entries::by_id(tx, &TASK_BY_ID, ids).await?,
+            keys: entries::holders(tx, keys).await?,
+            held: BTreeSet::new(),
+            changes: Changes::default(),
+        })
+    }
+
+    /// What becomes of each task, and what is to be written.
+    pub(super) fn all(mut self) -> (Vec<AddOutcome>, Changes) {
+        let outcomes = self.add.tasks.iter().map(|task| self.one(task)).collect();
+        (outcomes, self.changes)
+    }
+
     fn one(&mut self, task: &NewTask) -> AddOutcome {
         match self.known.get(&task.id) {
             Some(old) if old.request == self.add.request => return old.outcome.clone(),

@@ -30,9 +30,12 @@
 
 mod ack;
 mod add;
+#[cfg(feature = "mysql")]
+mod add_in;
 mod args;
 mod change;
 mod claim;
+mod complete;
 mod election;
 mod entries;
 mod fetch;
@@ -56,12 +59,22 @@ pub(super) use args::Arg;
 pub(super) use args::Value;
 pub(super) use statement::Rows;
 pub(super) use statement::Statement;
+pub(super) use statement::named_table;
 
 pub(super) use ack::Ack;
+#[cfg(feature = "mysql")]
+pub(super) use add_in::AddIn;
+#[cfg(feature = "mysql")]
+pub(super) use add_in::AskTaken;
+#[cfg(feature = "mysql")]
+pub(super) use add_in::Taken;
 pub(super) use claim::Peek;
+pub(super) use complete::Complete;
 pub(super) use fetch::Watch;
 pub(super) use maintain::AskCluster;
 pub(super) use queues::AskStats;
+#[cfg(feature = "mysql")]
+pub(super) use queues::KnowQueues;
 pub(super) use queues::SetQueue;
 
 /// What a row holds, in the order of its statement's columns.
@@ -82,6 +95,16 @@ pub(super) enum Trouble {
     Again(BoxError),
     /// It cannot be taken.
     Refused(Error),
+}
+
+impl Trouble {
+    /// What the caller of a method gets if it is not taken again.
+    pub(super) fn into_error(self, method: &'static str) -> Error {
+        match self {
+            Self::Refused(error) => error,
+            Self::Again(source) => Error::Unavailable { method, source },
+        }
+    }
 }
 
 impl From<Error> for Trouble {

@@ -32,6 +32,22 @@ static RUNNING_COUNTS: Statement = Statement::new(include_str!("statements/runni
 #[derive(Clone, Debug)]
 pub(in crate::store) struct SetQueue(pub(in crate::store) QueueName, pub(in crate::store) Gate);
 
+/// Makes queues known.
+#[cfg(feature = "mysql")]
+#[derive(Clone, Debug)]
+pub(in crate::store) struct KnowQueues(pub(in crate::store) BTreeSet<QueueName>);
+
+#[cfg(feature = "mysql")]
+impl Step for KnowQueues {
+    type Reply = ();
+
+    const METHOD: &'static str = "add";
+
+    async fn take<T: Tx>(&self, tx: &mut T) -> Answer<()> {
+        know(tx, &self.0).await
+    }
+}
+
 /// Asks for depths.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::store) struct AskStats;

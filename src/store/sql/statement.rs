@@ -63,6 +63,16 @@ impl Statement {
     }
 }
 
+/// A line of a statement taken apart where it names a table: what stands before it, the table, and
+/// what follows. In all statements such a line begins with the verb, or with FROM.
+pub(in crate::store) fn named_table(line: &str) -> Option<(&str, &str, &str)> {
+    ["FROM ", "DELETE ", "INSERT ", "UPDATE "].iter().find(|word| line.starts_with(**word))?;
+    let end_of = |word: &&str| line.find(*word).map(|at| at + word.len());
+    let (before, rest) = line.split_at(["INTO ", "FROM ", "UPDATE "].iter().find_map(end_of)?);
+    let (table, after) = rest.split_at(rest.find([' ', '\n']).unwrap_or(rest.len()));
+    Some((before, table, after))
+}
+
 fn marks(count: usize) -> String {
     let mut marks = String::from("(?");
     for _ in 1..count {
@@ -91,6 +101,16 @@ mod tests {
     #[test]
     fn a_database_with_one_writer_holds_no_rows() {
         assert_eq!(CLAIM.text(Rows::Free, &[1], 0), "SELECT id\nWHERE a = ?\n  AND b IN (?)\n");
+    }
+
+    #[test]
+    fn a_line_that_names_a_table_is_known_by_its_first_word() {
+        assert_eq!(named_table("FROM x\n"), Some(("FROM ", "x", "\n")));
+        assert_eq!(named_table("UPDATE x SET"), Some(("UPDATE ", "x", " SET")));
+        let put = named_table(concat!("INSERT", " INTO x (a)"));
+        assert_eq!(put, Some((concat!("INSERT", " INTO "), "x", " (a)")));
+        assert_eq!(named_table("FOR UPDATE\n"), None);
+        assert_eq!(named_table("SELECT a\n"), None);
     }
 
     #[test]

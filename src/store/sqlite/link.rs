@@ -39,7 +39,7 @@ const PREPARED: usize = 512;
 const SCHEMA_TEXT: &str = include_str!("sql/schema.sql");
 const TABLE_COUNT: &str = include_str!("sql/table_count.sql");
 const VERSION: &str = include_str!("sql/version.sql");
-const NAMESPACE: &str = include_str!("sql/namespace.sql");
+pub(super) const NAMESPACE: &str = include_str!("sql/namespace.sql");
 const NAMESPACE_NEW: &str = include_str!("sql/namespace_new.sql");
 const NAMESPACE_ROWS: &str = include_str!("sql/namespace_rows.sql");
 
@@ -56,7 +56,7 @@ pub(super) struct Open {
 }
 
 /// Device and inode, which stay while the file is only written.
-type FileId = (u64, u64);
+pub(super) type FileId = (u64, u64);
 
 /// A way to the file.
 pub(super) struct Link {
@@ -220,7 +220,7 @@ fn write_schema(
     Ok((found, made))
 }
 
-fn file_id(path: &Path) -> Option<FileId> {
+pub(super) fn file_id(path: &Path) -> Option<FileId> {
     let file = fs::metadata(path).ok()?;
     Some((file.dev(), file.ino()))
 }

@@ -11,8 +11,10 @@
 
 mod check;
 mod failure;
+mod join;
 mod link;
 mod path;
+mod relay;
 mod roles;
 #[cfg(test)]
 mod tests;
@@ -31,6 +33,8 @@ use crate::store::Options;
 use crate::store::Result;
 
 use writer::Writer;
+
+pub use rusqlite;
 
 /// The version of the tables that this build writes.
 const SCHEMA: u32 = 1;

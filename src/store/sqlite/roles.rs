@@ -1,5 +1,6 @@
 //! The roles of the contract, each method one step.
 
+use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -110,6 +111,10 @@ impl Queue for SqliteStore {
 
     async fn hints(&self, _process: &ProcessId) -> Result<Option<Box<dyn Hints>>> {
         Ok(None)
+    }
+
+    fn database(&self) -> Option<&(dyn Any + Send + Sync)> {
+        Some(self)
     }
 }
 

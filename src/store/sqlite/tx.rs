@@ -65,17 +65,7 @@ impl<'a> SqliteTx<'a> {
 
     fn find(&self, text: &str, values: &[Value]) -> rusqlite::Result<Vec<Columns>> {
         let mut prepared = self.open.connection.prepare_cached(text)?;
-        let width = prepared.column_count();
-        let mut found = Vec::new();
-        let mut rows = prepared.query(params_from_iter(values))?;
-        while let Some(row) = rows.next()? {
-            let mut columns = Vec::with_capacity(width);
-            for at in 0..width {
-                columns.push(value(row.get_ref(at)?));
-            }
-            found.push(columns);
-        }
-        Ok(found)
+        found(&mut prepared, values)
     }
 
     fn execute(&self, text: &str, values: &[Value]) -> rusqlite::Result<()> {
@@ -130,9 +120,27 @@ impl Tx for SqliteTx<'_> {
     }
 }
 
+/// The rows that a statement finds.
+pub(super) fn found(
+    prepared: &mut rusqlite::Statement<'_>,
+    values: &[Value],
+) -> rusqlite::Result<Vec<Columns>> {
+    let width = prepared.column_count();
+    let mut found = Vec::new();
+    let mut rows = prepared.query(params_from_iter(values))?;
+    while let Some(row) = rows.next()? {
+        let mut columns = Vec::with_capacity(width);
+        for at in 0..width {
+            columns.push(value(row.get_ref(at)?));
+        }
+        found.push(columns);
+    }
+    Ok(found)
+}
+
 /// Lengths of the lists, and all values in their order. A list is filled up with its last value to
 /// the next power of two, so that few lengths, and so few statements, are prepared.
-fn bound(args: Vec<Arg>) -> (Vec<usize>, Vec<Value>) {
+pub(super) fn bound(args: Vec<Arg>) -> (Vec<usize>, Vec<Value>) {
     let (mut lists, mut values) = (Vec::new(), Vec::with_capacity(args.len()));
     for arg in args {
         match arg {

@@ -17,7 +17,6 @@ use tokio::sync::oneshot;
 use crate::store::Error;
 use crate::store::Result;
 use crate::store::sql::Step;
-use crate::store::sql::Trouble;
 
 use super::Home;
 use super::failure::Failure;
@@ -77,10 +76,7 @@ impl<S: Step> Call for Waiting<S> {
         let mut tx = SqliteTx::new(open, home, S::METHOD);
         let said = self.step.take(&mut tx).now_or_never();
         let said = said.expect("a step waits for its transaction alone, and that is ready at once");
-        let said = said.map_err(|trouble| match trouble {
-            Trouble::Refused(error) => error,
-            Trouble::Again(source) => Error::Unavailable { method: S::METHOD, source },
-        });
+        let said = said.map_err(|trouble| trouble.into_error(S::METHOD));
         let stays = said.is_ok();
         self.said = Some(said);
         stays

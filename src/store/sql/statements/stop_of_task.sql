@@ -5,7 +5,7 @@
 -- index   stop_task
 -- guards  T3
 SELECT id, claim, fence
-FROM stop
+FROM stop /*! FORCE INDEX (stop_task) */
 WHERE ns = ?
   AND id IN (?*)
   AND superseded = 1

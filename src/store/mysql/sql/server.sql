@@ -1,0 +1,4 @@
+-- server: which server this is.
+--
+-- REPLY. Name and port of the server.
+SELECT @@hostname, @@port
