@@ -2,12 +2,15 @@
 
 use std::collections::HashSet;
 
+use serde::Deserialize;
+use serde::Serialize;
+
 use super::history::Outcome;
 use super::history::Reply;
 use super::story::Story;
 
 /// Counts and times of one history.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Figures {
     /// Adds that were acknowledged.
     pub(crate) scheduled: u64,
@@ -34,7 +37,7 @@ pub(crate) struct Figures {
 }
 
 /// A task ran again after its process was killed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Recovery {
     /// From the kill to the next start, µs.
     pub(crate) took: u64,

@@ -62,7 +62,7 @@ pub(crate) fn explained(violation: &Violation, lines: &[Line]) -> String {
 }
 
 /// What does not hold, in a sentence.
-fn sentence(Violation { id, task, what }: &Violation) -> String {
+pub(crate) fn sentence(Violation { id, task, what }: &Violation) -> String {
     match task {
         Some(task) => format!("{id}: task {task} {what}"),
         None => format!("{id}: {what}"),

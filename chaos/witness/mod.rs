@@ -1,8 +1,10 @@
 //! Writes down what happens to a cluster, in the form of `docs/reference/history.md`.
 //!
 //! A [`Witness`] speaks for one process. [`Observed`] stands between a node and its store and writes each
-//! call down before it is sent and after its answer; [`Noted`] does so for a run. Who includes this by its path includes `checker` beside it.
+//! call down before it is sent and after its answer; [`Noted`] does so for a run, and [`Client`] for
+//! what users do. Who includes this by its path includes `checker` beside it.
 
+mod client;
 mod observed;
 mod run;
 
@@ -26,6 +28,7 @@ use crate::checker::history::Line;
 use crate::checker::history::Reply;
 use crate::checker::history::write;
 
+pub(crate) use client::Client;
 pub(crate) use observed::Observed;
 pub(crate) use run::Noted;
 

@@ -25,6 +25,8 @@ use crate::witness::Ledger;
 use crate::witness::Observed;
 use crate::witness::Witness;
 
+pub(crate) use handlers::Deed;
+
 /// Between two tries to reach a store.
 const AGAIN_AFTER: Duration = Duration::from_millis(100);
 
@@ -34,6 +36,9 @@ pub(crate) struct Orders {
     /// Where the store is.
     #[arg(long)]
     pub(crate) store: String,
+    /// Keeps its tasks apart from those of others.
+    #[arg(long)]
+    pub(crate) namespace: String,
     /// What must have happened to a write before it is acknowledged.
     #[arg(long, default_value = "memory")]
     pub(crate) durability: String,
@@ -78,7 +83,8 @@ pub(crate) fn run(orders: &Orders) -> Result<ExitCode, Box<dyn std::error::Error
 async fn serve(orders: &Orders, witness: Witness) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let mut asked = signal(SignalKind::terminate())?;
     let leave = CancellationToken::new();
-    let options = Options { durability: orders.durability.parse()?, ..Options::default() };
+    let (durability, namespace) = (orders.durability.parse()?, orders.namespace.parse()?);
+    let options = Options { durability, namespace, ..Options::default() };
     let inner = store::open(&orders.store, options)?;
     let observed: Arc<dyn Store> =
         Arc::new(Observed::new(inner, witness.clone(), Some(&orders.version)));

@@ -30,16 +30,26 @@ pub(crate) struct MariadbServer {
     dir: TempDir,
     port: u16,
     options: Vec<String>,
+    environment: Vec<(String, String)>,
 }
 
 impl MariadbServer {
     /// Starts a server with `options`, such as `["--max-connections=10"]`.
     pub(crate) fn start(options: &[&str]) -> Self {
-        Self::start_in(&std::env::temp_dir(), options)
+        Self::make(&std::env::temp_dir(), options, Vec::new())
     }
 
     /// The same with its data in a folder below `parent`.
     pub(crate) fn start_in(parent: &Path, options: &[&str]) -> Self {
+        Self::make(parent, options, Vec::new())
+    }
+
+    /// Starts a server with this environment beside the present one.
+    pub(crate) fn start_with(environment: Vec<(String, String)>) -> Self {
+        Self::make(&std::env::temp_dir(), &[], environment)
+    }
+
+    fn make(parent: &Path, options: &[&str], environment: Vec<(String, String)>) -> Self {
         let dir = TempDir::new_in(parent).expect("a folder for the server can be made");
         let data = dir.path().join("data");
         std::fs::write(dir.path().join("users.sql"), USERS).expect("the folder can be written");
@@ -54,7 +64,7 @@ impl MariadbServer {
             .expect("mariadb can be started; install it, for example: apt install mariadb-server");
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stdout));
         let options = options.iter().map(|option| (*option).to_owned()).collect();
-        let mut server = Self { guard: None, dir, port: free_port(), options };
+        let mut server = Self { guard: None, dir, port: free_port(), options, environment };
         server.restart();
         server
     }
@@ -115,6 +125,7 @@ impl MariadbServer {
             .args(["--innodb-flush-log-at-trx-commit=1", "--innodb-buffer-pool-size=64M"])
             .args(["--innodb-log-file-size=8M", "--performance-schema=OFF"])
             .args(&self.options)
+            .envs(self.environment.iter().cloned())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

@@ -73,16 +73,17 @@ fn handed_back_runs_soon(
     let Some(asked) = process.asked else { return };
     for (id, task) in &story.tasks {
         for ack in &task.acks {
-            let is_own = task.taken.iter().any(|t| t.claim == ack.item.claim && t.by == name);
+            let is_own = |taken: &&Taken<'_>| taken.claim == ack.item.claim && taken.by == name;
+            let Some(taken) = task.taken.iter().find(is_own) else { continue };
             let is_back = ack.done == Some(true) && ack.item.verdict == Verdict::Release;
-            if !is_own || !is_back || ack.when.from < asked {
+            if !is_back || ack.when.from < asked {
                 continue;
             }
             let at = ack.when.to;
             let until = at + HANDOVER_US;
             let next =
                 task.runs.iter().find(|run| run.at >= ack.when.from).map_or(NEVER, |run| run.at);
-            if is_disturbed(story, at, until) || is_touched(task, ack.when.from, until) {
+            if is_disturbed(story, at, until) || is_touched(task, taken.when.from, until) {
                 continue;
             }
             if next > until {
@@ -160,15 +161,14 @@ fn is_disturbed(story: &Story<'_>, from: u64, to: u64) -> bool {
             .any(|(start, end)| *start < to && *end > from && end - start > PAUSE_US)
 }
 
-/// When terms were won, and when their holders were last known to lead.
+/// Who led, and when that was last known.
 struct Terms<'a> {
-    /// Term, holder, won at, last known at.
-    spells: Vec<(u64, &'a str, u64, u64)>,
+    spells: Vec<(&'a str, u64)>,
 }
 
 impl<'a> Terms<'a> {
     fn of(story: &Story<'a>) -> Self {
-        let mut spells: Vec<(u64, &str, u64, u64)> = Vec::new();
+        let mut spells: Vec<(u64, &str, u64)> = Vec::new();
         for span in &story.calls {
             let (Call::Campaign, Some(Reply::Leads { term: Some(term), own: true, .. })) =
                 (span.what, span.reply)
@@ -176,11 +176,11 @@ impl<'a> Terms<'a> {
                 continue;
             };
             match spells.iter_mut().find(|(known, ..)| known == term) {
-                Some((_, _, _, last)) => *last = span.answered.max(*last),
-                None => spells.push((*term, span.by, span.answered, span.answered)),
+                Some((.., last)) => *last = span.answered.max(*last),
+                None => spells.push((*term, span.by, span.answered)),
             }
         }
-        Self { spells }
+        Self { spells: spells.into_iter().map(|(_, holder, last)| (holder, last)).collect() }
     }
 
     /// How long what died at some moment may take to run again, and whether a leader died with it.
@@ -189,20 +189,16 @@ impl<'a> Terms<'a> {
         let grace = 2 * (setting.lease_us / 4).min(1_000_000);
         let mut until = died + setting.lease_us + grace + SWEEPS_US;
         let mut leader_died = false;
-        for (_, holder, _, last) in &self.spells {
+        for (holder, last) in &self.spells {
             let end = story.processes.get(holder).and_then(|process| process.exited);
-            let Some((ended, None)) = end else { continue };
+            let Some((ended, code)) = end else { continue };
             let led = last.saturating_add(setting.term_us) > ended;
             let matters = ended.saturating_add(setting.term_us) > died && ended <= until;
             if led && matters {
-                leader_died = true;
-                until =
-                    until.max(ended + setting.lease_us.max(setting.term_us) + grace + SWEEPS_US);
-            }
-        }
-        for (_, _, won, _) in &self.spells {
-            if *won > died && *won <= until {
-                until = until.max(won + grace + SWEEPS_US);
+                leader_died |= code.is_none();
+                // One that leaves in good order resigns, and looks start anew.
+                let vacant = if code.is_none() { setting.lease_us.max(setting.term_us) } else { 0 };
+                until = until.max(ended + vacant + grace + SWEEPS_US);
             }
         }
         (until - died, leader_died)
