@@ -39,6 +39,7 @@ use crate::redis_cluster::RedisCluster;
 use crate::shed::PARTITIONS;
 use crate::shed::SECOND;
 use crate::shed::Shed;
+use crate::shed::adding;
 use crate::shed::claim;
 use crate::shed::completed;
 use crate::shed::id;
@@ -157,6 +158,47 @@ async fn nothing_happens_in_a_partition_while_its_slot_moves() {
     let mut list = List { filter: Filter::default(), limit: 1000, cursor: None };
     list.filter.state = Some(TaskState::Completed);
     assert_eq!(shed.store.list(&list).await.unwrap().tasks.len(), 2);
+}
+
+/// Guards T1: the replica of a server that dies while it gives a slot away does not know of the move,
+/// and would serve what is left of the partition.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_that_is_left_half_moved_is_not_used() {
+    let options = ["--cluster-require-full-coverage", "no"];
+    let mut servers = block_in_place(|| RedisCluster::start(1, &options));
+    let shed = Shed::spread(&servers.url(PARTITIONS)).await;
+    let names: Vec<_> = (0..20).map(|_| shed.id_in(1)).collect();
+    let rich = |name: &String| task(name).group("g").expires_in(60 * SECOND).retention(60 * SECOND);
+    shed.add(names.iter().map(rich).collect()).await;
+    let runs = shed.claim(&claim(5)).await.tasks;
+    let slot = servers.slot(&shed.key(1, ""));
+    let from = servers.owner(slot);
+    let to = (from + 1) % 3;
+
+    block_in_place(|| {
+        servers.move_keys(slot, to, 5, |_| {});
+        assert!(servers.tell(from, "WAIT 1 5000").starts_with(":1"), "the replica has it all");
+        servers.fail_over(slot);
+    });
+    for store in [&*shed.store, &shed.elsewhere()] {
+        let fetch = Fetch { ids: vec![id(&names[0])], watch: None };
+        let mut said = is_refused(store.fetch(&fetch).await);
+        if !said.contains("half moved") {
+            said = is_refused(store.fetch(&fetch).await);
+        }
+        assert!(said.contains("half moved") && said.contains("partition 1 of 3"), "{said}");
+        is_refused(store.add(&adding(vec![task(&names[0])])).await);
+        is_refused(store.ack(&[completed(&runs[0])]).await);
+    }
+    let findings = shed.elsewhere().check(10 * SECOND).await.unwrap();
+    let moving = format!("half moved and not in use: 1 (slot {slot})");
+    assert!(findings.iter().any(|one| one.found == moving), "{findings:#?}");
+    block_in_place(|| servers.move_slot(slot, to, |_| {}));
+
+    let list = List { filter: Filter::default(), limit: 1000, cursor: None };
+    assert_eq!(shed.store.list(&list).await.unwrap().tasks.len(), names.len());
+    assert_eq!(shed.complete(&runs).await, [Acked::Done; 5]);
+    assert_eq!(shed.drain().await.concat().len(), names.len() - 5);
 }
 
 /// Guards T3 and T5, and N3: the others go on, in claims, renewals and duties, and the error says which

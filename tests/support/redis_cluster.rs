@@ -198,34 +198,49 @@ impl RedisCluster {
                 let replication = server.tell("INFO replication");
                 let has_caught_up = replication.contains("role:master")
                     || replication.contains("master_link_status:up");
-                server.tell("CLUSTER INFO").contains("cluster_state:ok") && has_caught_up
+                let known = known(server);
+                let is_told = |one: &Known| one.flags.contains("slave") || !one.ranges.is_empty();
+                server.tell("CLUSTER INFO").contains("cluster_state:ok")
+                    && has_caught_up
+                    && known.iter().all(is_told)
             })
         });
     }
 
     /// Moves a slot as operators do, but one key at a time; `between` is called before each key and
     /// before the end.
-    pub(crate) fn move_slot(&self, slot: u16, to: usize, mut between: impl FnMut(usize)) {
+    pub(crate) fn move_slot(&self, slot: u16, to: usize, between: impl FnMut(usize)) {
         let from = self.owner(slot);
-        let (from_id, to_id) = (self.id(from), self.id(to));
-        let (from, to) = (&self.servers[from], &self.servers[to]);
-        let done = |server: &RedisServer, words: String| {
-            let answer = server.tell(&words);
-            assert!(answer.starts_with("+OK"), "{words}: {answer}");
-        };
-        done(to, format!("CLUSTER SETSLOT {slot} IMPORTING {from_id}"));
-        done(from, format!("CLUSTER SETSLOT {slot} MIGRATING {to_id}"));
-        for moved in 0.. {
-            between(moved);
-            let answer = from.tell(&format!("CLUSTER GETKEYSINSLOT {slot} 1"));
-            let Some(key) = answer.lines().nth(2).filter(|line| line.starts_with('{')) else {
-                break;
-            };
-            done(from, format!("MIGRATE 127.0.0.1 {} \"{key}\" 0 5000", to.port()));
-        }
+        self.move_keys(slot, to, usize::MAX, between);
+        let moved = format!("CLUSTER SETSLOT {slot} NODE {}", self.id(to));
         for server in [to, from] {
-            done(server, format!("CLUSTER SETSLOT {slot} NODE {to_id}"));
+            self.done(server, &moved);
         }
+    }
+
+    /// Begins to move a slot, and moves so many keys.
+    pub(crate) fn move_keys(
+        &self,
+        slot: u16,
+        to: usize,
+        count: usize,
+        mut between: impl FnMut(usize),
+    ) {
+        let from = self.owner(slot);
+        self.done(to, &format!("CLUSTER SETSLOT {slot} IMPORTING {}", self.id(from)));
+        self.done(from, &format!("CLUSTER SETSLOT {slot} MIGRATING {}", self.id(to)));
+        for moved in 0..=count {
+            between(moved);
+            let answer = self.tell(from, &format!("CLUSTER GETKEYSINSLOT {slot} 1"));
+            let key = answer.lines().nth(2).filter(|line| line.starts_with('{'));
+            let Some(key) = key.filter(|_| moved < count) else { return };
+            self.done(from, &format!("MIGRATE 127.0.0.1 {} \"{key}\" 0 5000", self.port(to)));
+        }
+    }
+
+    fn done(&self, server: usize, words: &str) {
+        let answer = self.tell(server, words);
+        assert!(answer.starts_with("+OK"), "{words}: {answer}");
     }
 }
 

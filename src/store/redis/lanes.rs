@@ -38,7 +38,7 @@ pub(super) const LANES: usize = 8;
 
 /// How long replicas may take: longer than a burst of writes keeps them busy, and no longer than it
 /// takes until the next renewal of a lease would wait behind it.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Connections for writes.
 pub(super) struct Lanes {

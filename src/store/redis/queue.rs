@@ -136,10 +136,11 @@ impl RedisStore {
         Ok(())
     }
 
-    /// What a claim would find, without taking anything; a process that waits is noted all the same.
+    /// What a claim would find, without taking anything; a process that waits is noted all the same,
+    /// and need not be in replicas.
     pub(super) async fn look(&self, claim: &Claim) -> Result<Claimed> {
         let call = self.claim_call(&Claim { limit: 0, ..claim.clone() });
-        let reply: ClaimReply = self.run("claim", &script::CLAIM, call).await?;
+        let reply: ClaimReply = self.link.run("claim", &script::CLAIM, call).await?;
         Ok(read_claim(claim, reply).0)
     }
 

@@ -8,9 +8,6 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::timeout;
 
-/// How much longer than the first good answer the others may take.
-const REST_WITHIN: Duration = Duration::from_millis(250);
-
 /// The number of a partition or server, and what it answered.
 type Answer<T, E> = (usize, Result<T, E>);
 
@@ -25,10 +22,13 @@ where
     in_order(answers)
 }
 
-/// Makes all calls, waits for the first good answer, and then only a moment for the others.
+/// Makes all calls, waits for the first good answer, and then only so long for the others.
 ///
 /// Answers what came, in the order of the numbers: one that hangs must not hold up the others.
-pub(super) async fn soon<T, E, F>(calls: Vec<(usize, F)>) -> Vec<Answer<T, E>>
+pub(super) async fn soon<T, E, F>(
+    calls: Vec<(usize, F)>,
+    rest_within: Duration,
+) -> Vec<Answer<T, E>>
 where
     F: Future<Output = Result<T, E>>,
 {
@@ -40,7 +40,7 @@ where
             break;
         }
     }
-    drop(timeout(REST_WITHIN, gather(&mut asked, &mut answers)).await);
+    drop(timeout(rest_within, gather(&mut asked, &mut answers)).await);
     in_order(answers)
 }
 

@@ -110,8 +110,9 @@ impl Search<'_> {
 
     /// Claims from the partitions that have something due, in turn, until one gives something.
     async fn take_what_is_due(&mut self) -> Option<Claimed> {
+        let guesses = self.guesses();
         for part in self.store.board.turn() {
-            if self.guesses()[part] == Guess::Due
+            if guesses[part] == Guess::Due
                 && let Some(claimed) = self.take(part).await
             {
                 return Some(claimed);
@@ -184,7 +185,7 @@ impl Search<'_> {
         let answers = if is_brief {
             asking::within(LOOK_WITHIN, calls).await
         } else {
-            asking::soon(calls).await
+            asking::soon(calls, LOOK_WITHIN).await
         };
         for (part, news) in parts.into_iter().zip(news) {
             self.asked[part] = true;

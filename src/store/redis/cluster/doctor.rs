@@ -56,6 +56,7 @@ impl ClusterStore {
         let wishes = Wishes { durability, fails_over: true, clustered: true, lease };
         let mut findings = vec![self.spread(&homes, &views)];
         findings.push(replicas(&homes, durability));
+        findings.extend(self.half_moved(&views));
 
         let mut told = BTreeMap::new();
         for (place, (_, parts)) in &homes {
@@ -115,6 +116,22 @@ impl ClusterStore {
             (Severity::Fine, "")
         };
         Finding { severity, topic: "partitions", found, advice: advice.into() }
+    }
+
+    /// Partitions whose slot is on its way to another server.
+    fn half_moved(&self, views: &[View]) -> Option<Finding> {
+        let taken: Vec<u16> = views.iter().flat_map(|view| view.taken.clone()).collect();
+        let slots = self.parts.iter().map(|part| slot_of(&part.prefix)).enumerate();
+        let moving = slots.filter(|(_, slot)| taken.contains(slot));
+        let moving: Vec<_> =
+            moving.map(|(number, slot)| format!("{number} (slot {slot})")).collect();
+        (!moving.is_empty()).then(|| Finding {
+            severity: Severity::Serious,
+            topic: "partitions",
+            found: format!("half moved and not in use: {}", moving.join(", ")),
+            advice: "wait until the move has ended, or complete it with redis-cli --cluster fix"
+                .into(),
+        })
     }
 
     /// What is wrong with the keys of each partition that answers.

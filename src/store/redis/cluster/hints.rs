@@ -1,43 +1,80 @@
 //! Hints from all partitions.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures_util::FutureExt;
+use futures_util::StreamExt;
 use futures_util::future::select_all;
+use redis::Client;
+use redis::Msg;
 
 use crate::domain::id::ProcessId;
 use crate::store::Hints;
-use crate::store::Queue;
 use crate::store::Result;
+use crate::store::redis::hints::Messages;
+use crate::store::redis::hints::closed;
+use crate::store::redis::hints::in_time;
+use crate::store::redis::hints::listen as listen_at;
+use crate::store::redis::keys;
 
 use super::ClusterStore;
 use super::board::Board;
 
-/// Hints of each partition. A claim tries first where one came from.
+/// Hints from each primary. A claim tries first where one came from.
 struct ClusterHints {
-    streams: Vec<Box<dyn Hints>>,
+    primaries: Vec<Messages>,
+    /// The partition that each channel is for.
+    channels: BTreeMap<String, usize>,
     board: Arc<Board>,
 }
 
-/// Listens at the primary of each partition: a message reaches all servers of the cluster, but only
+/// Listens at the primaries of all partitions: a message reaches all servers of the cluster, but only
 /// the one where it was sent counts who heard it.
 ///
 /// # Errors
 ///
 /// If one of them is away; then the caller polls the others.
 pub(super) async fn listen(store: &ClusterStore, process: &ProcessId) -> Result<Box<dyn Hints>> {
-    let streams = store.all(store.each(|part| part.hints(process))).await?;
-    let streams = streams.into_iter().filter_map(|(_, stream)| stream).collect();
+    let homes = store.all(store.each(|part| in_time(part.link.address().primary()))).await?;
+    let mut places: BTreeMap<String, (usize, Client, Vec<String>)> = BTreeMap::new();
+    let mut channels = BTreeMap::new();
+    for (part, home) in homes {
+        let channel = keys::wake_channel(&store.parts[part].prefix, process);
+        let place = home.get_connection_info().addr().to_string();
+        let (_, _, here) = places.entry(place).or_insert_with(|| (part, home, Vec::new()));
+        here.push(channel.clone());
+        channels.insert(channel, part);
+    }
+    let calls = places
+        .into_values()
+        .map(|(part, home, here)| (part, in_time(async move { listen_at(home, &here).await })));
+    let primaries = store.all(calls.collect()).await?;
+    let primaries = primaries.into_iter().map(|(_, messages)| messages).collect();
     (0..store.count()).for_each(|part| store.board.hint(part));
-    Ok(Box::new(ClusterHints { streams, board: Arc::clone(&store.board) }))
+    Ok(Box::new(ClusterHints { primaries, channels, board: Arc::clone(&store.board) }))
+}
+
+impl ClusterHints {
+    fn note(&self, message: &Msg) {
+        if let Some(part) = self.channels.get(message.get_channel_name()) {
+            self.board.hint(*part);
+        }
+    }
 }
 
 #[async_trait]
 impl Hints for ClusterHints {
     async fn next(&mut self) -> Result<()> {
-        let waits = self.streams.iter_mut().map(|stream| stream.next());
-        let (heard, part, _) = select_all(waits).await;
-        self.board.hint(part);
-        heard
+        let waits = self.primaries.iter_mut().map(StreamExt::next);
+        let (heard, ..) = select_all(waits).await;
+        self.note(&heard.ok_or_else(closed)?);
+        for at in 0..self.primaries.len() {
+            while let Some(heard) = self.primaries[at].next().now_or_never() {
+                self.note(&heard.ok_or_else(closed)?);
+            }
+        }
+        Ok(())
     }
 }

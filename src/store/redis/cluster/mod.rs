@@ -41,6 +41,7 @@ use async_trait::async_trait;
 
 use crate::clock::Clock;
 use crate::clock::SystemClock;
+use crate::domain::durability::Durability;
 use crate::domain::time::Timestamp;
 use crate::store::Error;
 use crate::store::Finding;
@@ -56,6 +57,7 @@ use super::address;
 use super::address::Address;
 use super::check;
 use super::keys;
+use super::lanes::PATIENCE;
 use super::url::Login;
 use super::url::Parts;
 use super::url::redacted;
@@ -67,7 +69,11 @@ pub(super) use primaries::Primaries;
 const PARTITIONS: usize = 8;
 
 /// Most partitions of a namespace.
-const PARTITIONS_MAX: usize = 256;
+const PARTITIONS_MAX: usize = 64;
+
+/// How much longer than the first partition the others may take, before replicas are waited for: one
+/// that hangs must not hold up the others, and one that is busy must not count as away.
+const REST_WITHIN: Duration = Duration::from_millis(250);
 
 /// Port of a server whose URL names none.
 const PORT: u16 = 6379;
@@ -82,6 +88,8 @@ pub struct ClusterStore {
     options: Options,
     clock: Option<Arc<dyn Clock>>,
     board: Arc<Board>,
+    /// How much longer than the first partition the others may take.
+    rest_within: Duration,
 }
 
 /// Where the cluster is.
@@ -129,7 +137,12 @@ impl ClusterStore {
             let share = Share { partition, of, lanes: LANES };
             RedisStore::at(address, options.clone(), clock.clone(), share)
         };
-        Self { parts: (0..of).map(part).collect(), place, options, clock, board }
+        let parts = (0..of).map(part).collect();
+        let rest_within = match options.durability {
+            Durability::Replicated(_) => REST_WITHIN + PATIENCE,
+            Durability::Memory | Durability::Fsync => REST_WITHIN,
+        };
+        Self { parts, place, options, clock, board, rest_within }
     }
 
     fn count(&self) -> usize {
@@ -194,7 +207,7 @@ impl ClusterStore {
         F: Future<Output = Result<T>>,
     {
         let asked: Vec<usize> = calls.iter().map(|(part, _)| *part).collect();
-        let answers = asking::soon(calls).await;
+        let answers = asking::soon(calls, self.rest_within).await;
         let late = asked.into_iter().filter(|part| answers.iter().all(|(come, _)| come != part));
         for part in late {
             self.parts[part].give_up();
@@ -334,8 +347,8 @@ mod tests {
         for (url, sign) in [
             ("redis+cluster://:secret@a:port", "port"),
             ("redis+cluster://:secret@a/1", "database"),
-            ("redis+cluster://:secret@a?partitions=0", "from 1 to 256"),
-            ("redis+cluster://:secret@a?partitions=x", "from 1 to 256"),
+            ("redis+cluster://:secret@a?partitions=0", "from 1 to 64"),
+            ("redis+cluster://:secret@a?partitions=65", "from 1 to 64"),
             ("redis+cluster://:secret@a?colour=1", "colour"),
         ] {
             let refused = opened(url).unwrap_err();

@@ -3,8 +3,13 @@
 //! Several servers are asked at once, and for each slot the one with the newest *configuration
 //! epoch* is believed: it grows with each failover, and a server that was cut off still names the
 //! primary of an older one. Whatever they say, the server itself is asked for its role afterwards.
+//!
+//! A slot of which another server has taken keys already is served by nobody. The server that gives it
+//! away refuses calls by itself, but its replica, if it takes its place meanwhile, does not know
+//! that the slot was moving and would serve what is left of it.
 
 use std::collections::HashMap;
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -29,8 +34,11 @@ use super::asking;
 /// How long one server may take to be connected to, and to answer.
 const WITHIN: Duration = Duration::from_millis(1500);
 
-/// Most servers that are asked beside those that the URL names.
-const LEARNT_MAX: usize = 8;
+/// How much longer than the first the others may take.
+const REST_WITHIN: Duration = Duration::from_millis(250);
+
+/// Most servers that are asked beside those that the URL names, primaries first.
+const LEARNT_MAX: usize = 32;
 
 /// The servers of a cluster.
 pub(crate) struct Primaries {
@@ -51,8 +59,10 @@ struct Last {
 #[derive(Clone, Debug, Default)]
 pub(super) struct View {
     pub(super) ranges: Vec<Range>,
-    /// Hosts and ports of all servers that serve a slot, replicas included.
+    /// Hosts and ports of all servers that serve a slot, primaries first.
     servers: Vec<(String, u16)>,
+    /// Slots of which this server has some keys, and which another one serves.
+    pub(super) taken: Vec<u16>,
 }
 
 /// Slots and who serves them.
@@ -80,6 +90,10 @@ impl Primaries {
     /// If no server answers in time, or none serves the slot.
     pub(crate) async fn of_slot(&self, slot: u16) -> Result<Client, RedisError> {
         let views = self.look().await?;
+        if views.iter().any(|view| view.taken.contains(&slot)) {
+            let why = "the slot is half moved; wait, or run redis-cli --cluster fix";
+            return Err(unfit(why, slot.to_string()));
+        }
         match owner(&views, slot) {
             Some(range) => Client::open(self.info(&range.host, range.port)),
             None => Err(unfit("no server of the cluster serves the slot", slot.to_string())),
@@ -102,11 +116,10 @@ impl Primaries {
         let outcome = self.ask(&last.learnt).await;
         self.looks.fetch_add(1, Ordering::Relaxed);
         if let Ok(views) = &outcome {
-            let mut learnt: Vec<_> = views.iter().flat_map(|view| view.servers.clone()).collect();
-            learnt.sort();
-            learnt.dedup();
-            learnt.truncate(LEARNT_MAX);
-            last.learnt = learnt;
+            let mut learnt = HashSet::new();
+            let all = views.iter().flat_map(|view| &view.servers);
+            let fresh = all.filter(|server| learnt.insert(*server)).take(LEARNT_MAX);
+            last.learnt = fresh.cloned().collect();
         }
         last.outcome = Some(outcome.clone());
         outcome
@@ -122,7 +135,7 @@ impl Primaries {
         }
         let asked = servers.into_iter().enumerate().map(|(n, server)| (n, ask(server)));
         let (mut views, mut failed) = (Vec::new(), None);
-        for (_, answer) in asking::soon(asked.collect()).await {
+        for (_, answer) in asking::soon(asked.collect(), REST_WITHIN).await {
             match answer {
                 Ok(view) => views.push(view),
                 Err(error) => failed = Some(error),
@@ -174,7 +187,22 @@ async fn ask(server: ConnectionInfo) -> Result<View, RedisError> {
     // Only the first names servers as clients are to call them; only the second tells the epochs.
     both.cmd("CLUSTER").arg("SLOTS").cmd("CLUSTER").arg("NODES");
     let (slots, nodes): (Value, String) = both.query_async(&mut connection).await?;
-    Ok(view(&slots, &epochs(&nodes), &asked_host))
+    let mut view = view(&slots, &epochs(&nodes), &asked_host);
+    for slot in importing(&nodes) {
+        let mut count = redis::cmd("CLUSTER");
+        count.arg("COUNTKEYSINSLOT").arg(slot);
+        if count.query_async::<u64>(&mut connection).await? > 0 {
+            view.taken.push(slot);
+        }
+    }
+    Ok(view)
+}
+
+/// The slots that the server which says so takes from others.
+fn importing(nodes: &str) -> Vec<u16> {
+    let own = nodes.lines().find(|line| line.contains("myself")).unwrap_or_default();
+    let fields = own.split(' ').filter_map(|field| field.strip_prefix('[')?.split_once("-<-"));
+    fields.filter_map(|(slot, _)| slot.parse().ok()).collect()
 }
 
 /// Configuration epoch by the id of a server.
@@ -188,7 +216,7 @@ fn epochs(nodes: &str) -> HashMap<String, u64> {
 }
 
 fn view(slots: &Value, epochs: &HashMap<String, u64>, asked_host: &str) -> View {
-    let mut view = View::default();
+    let (mut view, mut primaries) = (View::default(), Vec::new());
     let Value::Array(entries) = slots else { return view };
     for entry in entries {
         let Value::Array(entry) = entry else { continue };
@@ -199,8 +227,11 @@ fn view(slots: &Value, epochs: &HashMap<String, u64>, asked_host: &str) -> View 
         let epoch = epochs.get(&id).copied().unwrap_or(0);
         let replicas = servers.len() - 1;
         view.ranges.push(Range { first, last, host, port, epoch, replicas });
-        view.servers.extend(servers.into_iter().map(|(host, port, _)| (host, port)));
+        let mut servers = servers.into_iter().map(|(host, port, _)| (host, port));
+        primaries.extend(servers.next());
+        view.servers.extend(servers);
     }
+    view.servers.splice(0..0, primaries);
     view
 }
 
@@ -227,7 +258,7 @@ mod tests {
 
     #[test]
     fn the_newest_configuration_is_believed() {
-        let view = |ranges| View { ranges, servers: Vec::new() };
+        let view = |ranges| View { ranges, ..View::default() };
         let old = view(vec![range(0, 99, 1, 3), range(100, 199, 2, 9)]);
         let new = view(vec![range(0, 49, 3, 4), range(50, 99, 1, 3)]);
         let views = [old, new];
@@ -237,6 +268,15 @@ mod tests {
         assert_eq!(port(70), Some(1));
         assert_eq!(port(150), Some(2));
         assert_eq!(port(200), None);
+    }
+
+    #[test]
+    fn slots_that_a_server_takes_are_named_by_itself() {
+        let nodes = "aa 10.0.0.1:7@1 master - 0 0 12 connected 0-5 [5->-cc]\n\
+                     cc :9@1 myself,master - 0 0 4 connected 6-9 [5-<-aa] [7->-aa] [4-<-aa]\n";
+
+        assert_eq!(importing(nodes), [5, 4]);
+        assert!(importing("").is_empty());
     }
 
     #[test]
@@ -261,6 +301,7 @@ mod tests {
         let first = Range { host: "10.0.0.1".into(), replicas: 1, ..range(0, 5, 7, 12) };
         let second = Range { host: "asked".into(), ..range(6, 9, 9, 4) };
         assert_eq!(view.ranges, [first, second]);
-        assert_eq!(view.servers.len(), 3);
+        let ports: Vec<_> = view.servers.iter().map(|(_, port)| *port).collect();
+        assert_eq!(ports, [7, 9, 8], "primaries first");
     }
 }
