@@ -130,7 +130,8 @@ async fn on_server(url: &str, store: Arc<dyn Store>) -> Anything<Vec<Order>> {
         }
     }
 
-    let post = pool.clone();
+    // Connections belong to the runtime that made them, and handlers run on one of their own.
+    let post = mysql_async::Pool::from_url(url)?;
     let handler = move |ctx: Context, mail: Mail| {
         let post = post.clone();
         async move {

@@ -7,6 +7,7 @@
 #![expect(clippy::print_stdout, reason = "how much was done is worth knowing")]
 #![expect(clippy::duplicate_mod, reason = "the suite is compiled once per database")]
 
+mod crowd;
 #[path = "../model/dice.rs"]
 #[expect(dead_code, reason = "this is a small game")]
 mod dice;
