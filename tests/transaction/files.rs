@@ -5,7 +5,11 @@ use rusqlite::TransactionBehavior;
 use taskshed::domain::state::TaskState;
 use taskshed::scheduler::Error;
 use taskshed::store;
+use taskshed::store::Options;
+use taskshed::store::Store;
+use taskshed::store::sqlite::SqliteStore;
 
+use crate::shop::Shop;
 use crate::shop::task;
 use crate::sqlite::Tx;
 use crate::sqlite::place;
@@ -45,6 +49,54 @@ async fn a_transaction_that_is_over_is_refused() {
 
     assert!(said.ends_with("it is over; begin another one"), "{said}");
     assert_eq!(place.shop.find("a").await, None);
+}
+
+/// The file of a program that was there first is shared only if that says so.
+#[tokio::test]
+async fn a_file_with_tables_of_a_program_is_shared_if_that_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("old.db");
+    let url = format!("sqlite:{}", path.display());
+    let mut connection = Connection::open(&path).unwrap();
+    connection
+        .execute_batch("CREATE TABLE orders (id INTEGER); INSERT INTO orders VALUES (1)")
+        .unwrap();
+    let store = || SqliteStore::open(&url, Options::default()).unwrap();
+
+    let refused = store().prepare().await.unwrap_err().to_string();
+    let (_, remedy) = refused.split_once("share it by ").unwrap();
+    connection.execute_batch(remedy.strip_suffix(" before").unwrap()).unwrap();
+    let shop = Shop::new(crate::sqlite::open(&url).await);
+    let mut tx = connection.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
+    tx.execute("INSERT INTO orders VALUES (2)", []).unwrap();
+    shop.scheduler.add_in(&mut tx, task("a")).unwrap();
+    tx.commit().unwrap();
+
+    assert_eq!(shop.state("a").await, Some(TaskState::Scheduled));
+    store().prepare().await.unwrap();
+    let count: i64 =
+        connection.query_row("SELECT count(*) FROM orders", [], |row| row.get(0)).unwrap();
+    assert_eq!(count, 2);
+}
+
+/// Nothing is written to a file that has a table with a name of ours.
+#[tokio::test]
+async fn a_file_with_a_table_of_the_same_name_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("old.db");
+    let connection = Connection::open(&path).unwrap();
+    connection.execute_batch("CREATE TABLE lease (house TEXT)").unwrap();
+    connection.execute_batch("PRAGMA application_id = 1953720420").unwrap();
+
+    let url = format!("sqlite:{}", path.display());
+    let refused = SqliteStore::open(&url, Options::default()).unwrap().prepare().await;
+
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.contains("table lease already exists"), "{refused}");
+    let count: i64 = connection
+        .query_row("SELECT count(*) FROM sqlite_schema WHERE type = 'table'", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(count, 1);
 }
 
 /// A link to the file, and a table of the connection's own with the name of one of ours, mislead

@@ -30,7 +30,8 @@ pub(super) const BUSY_FOR: Duration = Duration::from_secs(5);
 /// a busy file each time.
 const BUSY_PAUSE: Duration = Duration::from_millis(1);
 
-/// Marks the file as one of ours in its header: `tshd`.
+/// Marks the file as one of ours in its header: `tshd`. Who sets it in the file of a program of its
+/// own wants our tables beside its own.
 const APPLICATION: i64 = 0x7473_6864;
 
 /// Statements that stay prepared, in the lengths of their lists.
@@ -38,6 +39,7 @@ const PREPARED: usize = 512;
 
 const SCHEMA_TEXT: &str = include_str!("sql/schema.sql");
 const TABLE_COUNT: &str = include_str!("sql/table_count.sql");
+const VERSION_TABLE: &str = include_str!("sql/version_table.sql");
 const VERSION: &str = include_str!("sql/version.sql");
 pub(super) const NAMESPACE: &str = include_str!("sql/namespace.sql");
 const NAMESPACE_NEW: &str = include_str!("sql/namespace_new.sql");
@@ -97,7 +99,8 @@ impl Link {
         if belongs_to_another(&mut connection).map_err(failed)? {
             let file = path.display();
             return Err(Failure::unusable(format!(
-                "{file} is the database of another program; name another file"
+                "{file} is the database of another program; name another file, or let both share it \
+                 by PRAGMA application_id = {APPLICATION} before"
             )));
         }
         write_ahead(&connection).map_err(failed)?;
@@ -118,7 +121,7 @@ fn connect(path: &Path, namespace: &Namespace) -> Result<Open, Failure> {
     let failed = |error: rusqlite::Error| Failure::of(&error, path);
     let file = file_id(path);
     let connection = dial(path, OpenFlags::empty()).map_err(failed)?;
-    let count: i64 = connection.query_row(TABLE_COUNT, [], |row| row.get(0)).map_err(failed)?;
+    let count: i64 = connection.query_row(VERSION_TABLE, [], |row| row.get(0)).map_err(failed)?;
     let unprepared = || {
         let file = path.display();
         Failure::away(format!(
@@ -204,7 +207,7 @@ fn write_schema(
     namespace: &Namespace,
 ) -> rusqlite::Result<(i64, bool)> {
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let count: i64 = tx.query_row(TABLE_COUNT, [], |row| row.get(0))?;
+    let count: i64 = tx.query_row(VERSION_TABLE, [], |row| row.get(0))?;
     let made = count == 0;
     if made {
         tx.pragma_update(None, "application_id", APPLICATION)?;
