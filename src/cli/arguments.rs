@@ -51,6 +51,11 @@ pub(super) struct Arguments {
     #[arg(long, global = true, value_name = "URL")]
     server: Option<String>,
 
+    /// What opens that API; a command line is seen by others, so prefer the variable [env:
+    /// TASKSHED_TOKEN]
+    #[arg(long, global = true, value_name = "TOKEN")]
+    token: Option<String>,
+
     #[command(subcommand)]
     pub(super) command: Command,
 }
@@ -138,10 +143,22 @@ pub(super) struct NodeFlags {
     #[command(flatten)]
     store: StoreFlags,
 
-    /// Where the HTTP API listens; this machine only [env: TASKSHED_LISTEN] [default:
-    /// 127.0.0.1:8090]
+    /// Where the HTTP API listens; beyond this machine only with tokens in the file [env:
+    /// TASKSHED_LISTEN] [default: 127.0.0.1:8090]
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
+
+    /// Let everybody use the API, wherever it listens [env: TASKSHED_INSECURE]
+    #[arg(long)]
+    insecure: bool,
+
+    /// Certificate of the API, PEM; read again when it changes [env: TASKSHED_TLS_CERT]
+    #[arg(long, value_name = "FILE")]
+    tls_cert: Option<String>,
+
+    /// Private key of the certificate, PEM [env: TASKSHED_TLS_KEY]
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<String>,
 
     /// Name of the node [env: TASKSHED_NAME] [default: the host's name and the port]
     #[arg(long, value_name = "NAME")]
@@ -180,6 +197,7 @@ impl Arguments {
         let mut flags = Flags::default();
         flags.set("log_format", self.log_format.clone());
         flags.set("server", self.server.clone());
+        flags.set("token", self.token.clone());
         match &self.command {
             Command::Node(node) => node.set(&mut flags),
             Command::Doctor(store) => store.set(&mut flags),
@@ -212,6 +230,9 @@ impl NodeFlags {
         let no = |is_given: bool| is_given.then(|| "false".to_owned());
         self.store.set(flags);
         flags.set("node.listen", self.listen.clone());
+        flags.set("node.insecure", self.insecure.then(|| "true".to_owned()));
+        flags.set("node.tls_cert", self.tls_cert.clone());
+        flags.set("node.tls_key", self.tls_key.clone());
         flags.set("node.name", self.name.clone());
         flags.set("node.concurrency", self.concurrency.clone());
         flags.set("node.queues", self.queues.clone());

@@ -11,6 +11,8 @@ use reqwest::redirect::Policy;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::config::Secret;
+
 use super::failure::Failure;
 use super::failure::chain;
 
@@ -25,6 +27,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 pub(super) struct Client {
     http: reqwest::Client,
     base: Url,
+    token: Option<Secret<String>>,
 }
 
 /// An answer that is not an error.
@@ -50,8 +53,8 @@ struct Fault {
 }
 
 impl Client {
-    /// A client of the API at `server`. Nothing is sent yet.
-    pub(super) fn new(server: &str) -> Result<Self, Failure> {
+    /// A client of the API at `server`, which `token` opens. Nothing is sent yet.
+    pub(super) fn new(server: &str, token: Option<&Secret<String>>) -> Result<Self, Failure> {
         let refused = |why: &str| Failure::Usage(format!("server: {server:?} {why}"));
         let base = Url::parse(server).map_err(|_| refused("is not a URL"))?;
         if !matches!(base.scheme(), "http" | "https") || base.host().is_none() {
@@ -67,7 +70,7 @@ impl Client {
             http = http.no_proxy();
         }
         let http = http.build().map_err(|error| Failure::Refused(chain(&error)))?;
-        Ok(Self { http, base })
+        Ok(Self { http, base, token: token.cloned() })
     }
 
     /// Asks for what is at `path`.
@@ -119,6 +122,10 @@ impl Client {
                 chain(&error.without_url())
             ))
         };
+        let request = match &self.token {
+            Some(token) => request.bearer_auth(token.reveal()),
+            None => request,
+        };
         let response = request.send().await.map_err(away)?;
         let status = response.status();
         let text = response.text().await.map_err(away)?;
@@ -133,6 +140,9 @@ impl Client {
             (StatusCode::SERVICE_UNAVAILABLE, Some(problem)) => {
                 Err(Failure::Unreachable(problem.to_string()))
             }
+            (StatusCode::UNAUTHORIZED, Some(problem)) => Err(Failure::Refused(format!(
+                "{problem}\n  Give it with --token or TASKSHED_TOKEN"
+            ))),
             (_, Some(problem)) => Err(Failure::Refused(problem.to_string())),
             (status, None) => {
                 let what = "is that the API of a taskshed node?";

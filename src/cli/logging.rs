@@ -15,7 +15,7 @@ use super::failure::Failure;
 /// Starts logging for the rest of the process.
 pub(super) fn start(settings: &Settings, arguments: &Arguments) -> Result<(), Failure> {
     let directives = settings.log.as_deref().unwrap_or(match arguments.verbose {
-        0 if matches!(arguments.command, Command::Node(_)) => "warn,taskshed=info",
+        0 if matches!(arguments.command, Command::Node(_)) => "warn,taskshed=info,audit=info",
         0 => "error",
         1 => "info,taskshed=debug",
         _ => "debug,taskshed=trace",

@@ -100,7 +100,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
 /// Runs a command that talks to a node's API.
 fn ask(command: &Command, arguments: &Arguments, settings: &Settings) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let client = Client::new(&settings.server)?;
+    let client = Client::new(&settings.server, settings.token.as_ref())?;
     let output = arguments.output;
     runtime.block_on(async {
         match command {

@@ -27,6 +27,7 @@ use crate::handlers::exec::Launcher;
 use crate::http;
 use crate::http::Api;
 use crate::http::Readiness;
+use crate::http::Tls;
 use crate::node::Drained;
 use crate::node::Node;
 use crate::node::NodeHandle;
@@ -65,7 +66,7 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
     let handle = node.handle();
     let looked_at = handle.clone();
     let scheduler = Scheduler::new(store).kwargs_bytes_max(settings.max_kwargs_bytes);
-    let api = Api::new(scheduler)
+    let api = api(settings, scheduler)?
         .readiness(move || readiness(&looked_at))
         .events(events)
         .default_timeout(settings.node.default_timeout);
@@ -86,6 +87,29 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
     }
     parts.shutdown().await;
     end(&drained.map_err(|error| Failure::Refused(super::failure::chain(&error)))?)
+}
+
+/// The API with its locks, as the settings have them.
+fn api(settings: &Settings, scheduler: Scheduler) -> Result<Api, Failure> {
+    let mut api = Api::new(scheduler).tokens(&settings.tokens);
+    if settings.insecure {
+        api = api.any_host();
+    }
+    let is_far = !settings.listen.ip().is_loopback();
+    if is_far && settings.tokens.is_empty() {
+        warn!(listen = %settings.listen, "everybody who reaches the API may do everything");
+    }
+    match &settings.tls {
+        None if is_far && !settings.tokens.is_empty() => {
+            warn!("tokens travel unencrypted; see node.tls_cert, or let a proxy speak TLS");
+            Ok(api)
+        }
+        None => Ok(api),
+        Some(files) => {
+            let tls = Tls::load(files.clone());
+            Ok(api.tls(tls.map_err(|error| Failure::Refused(error.to_string()))?))
+        }
+    }
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
@@ -131,8 +155,9 @@ fn greeting(settings: &Settings, listen: SocketAddr) -> String {
         "memory:" => " (tasks end with this process)",
         _ => "",
     };
+    let scheme = if settings.tls.is_some() { "https" } else { "http" };
     format!(
-        "node {} is ready: http://{listen}, store {}{warning}, {handlers}",
+        "node {} is ready: {scheme}://{listen}, store {}{warning}, {handlers}",
         settings.node.name, settings.store
     )
 }

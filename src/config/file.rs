@@ -25,6 +25,7 @@ pub struct File {
     /// Values of plain settings, by key.
     pub(super) values: BTreeMap<&'static str, String>,
     pub(super) handlers: BTreeMap<String, HandlerSection>,
+    pub(super) tokens: Vec<TokenSection>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -38,6 +39,7 @@ struct Document {
     keep_dead: Option<String>,
     max_kwargs_bytes: Option<u64>,
     server: Option<String>,
+    token: Option<String>,
     log: Option<String>,
     log_format: Option<String>,
     #[serde(default)]
@@ -45,7 +47,24 @@ struct Document {
     #[serde(default)]
     handlers: BTreeMap<String, HandlerSection>,
     schedules: Option<IgnoredAny>,
-    auth: Option<IgnoredAny>,
+    #[serde(default)]
+    auth: AuthSection,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AuthSection {
+    #[serde(default)]
+    tokens: Vec<TokenSection>,
+}
+
+/// One token as the file has it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TokenSection {
+    pub(super) name: String,
+    pub(super) role: String,
+    pub(super) sha256: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -53,6 +72,9 @@ struct Document {
 struct NodeSection {
     name: Option<String>,
     listen: Option<String>,
+    insecure: Option<bool>,
+    tls_cert: Option<String>,
+    tls_key: Option<String>,
     concurrency: Option<u64>,
     queues: Option<BTreeMap<String, Spanned<u32>>>,
     strict_queues: Option<bool>,
@@ -101,21 +123,18 @@ impl File {
             return Err(malformed(None, format!("{key} is not available in this version")));
         }
 
-        let handlers = document.handlers.clone();
+        let (handlers, tokens) = (document.handlers.clone(), document.auth.tokens.clone());
         let values = document.values().map_err(|message| malformed(None, message))?;
-        Ok(Self { path: path.into(), values, handlers })
+        Ok(Self { path: path.into(), values, handlers, tokens })
     }
 }
 
 impl Document {
     /// The first key that stands for something that comes later.
     fn unavailable(&self) -> Option<String> {
-        let sections = [("[schedules]", &self.schedules), ("[auth]", &self.auth)];
-        let section = sections.iter().find(|(_, section)| section.is_some());
+        let schedules = self.schedules.is_some().then(|| "[schedules]".to_owned());
         let http = self.handlers.iter().find(|(_, handler)| handler.http.is_some());
-        section
-            .map(|(name, _)| (*name).to_owned())
-            .or(http.map(|(name, _)| format!("handlers.{name}.http")))
+        schedules.or(http.map(|(name, _)| format!("handlers.{name}.http")))
     }
 
     fn values(self) -> Result<BTreeMap<&'static str, String>, String> {
@@ -130,10 +149,14 @@ impl Document {
             ("keep_dead", self.keep_dead),
             ("max_kwargs_bytes", self.max_kwargs_bytes.map(|count| count.to_string())),
             ("server", self.server),
+            ("token", self.token),
             ("log", self.log),
             ("log_format", self.log_format),
             ("node.name", node.name),
             ("node.listen", node.listen),
+            ("node.insecure", node.insecure.map(|flag| flag.to_string())),
+            ("node.tls_cert", node.tls_cert),
+            ("node.tls_key", node.tls_key),
             ("node.concurrency", node.concurrency.map(|count| count.to_string())),
             ("node.queues", queues),
             ("node.strict_queues", node.strict_queues.map(|flag| flag.to_string())),
@@ -187,8 +210,6 @@ mod tests {
         );
         let message = refused("[schedules.nightly]\ncallback = \"bill\"");
         assert_eq!(message, "t.toml: [schedules] is not available in this version");
-        let message = refused("[auth]\ntokens = []");
-        assert_eq!(message, "t.toml: [auth] is not available in this version");
     }
 
     #[test]

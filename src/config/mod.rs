@@ -4,6 +4,7 @@
 //! default. [`Settings`] is what is in force; it remembers where each value came from. Nothing else
 //! in the crate reads the environment.
 
+mod auth;
 mod environment;
 mod error;
 #[cfg(feature = "cli")]
@@ -14,6 +15,9 @@ mod secret;
 mod settings;
 pub mod text;
 
+pub use auth::Role;
+pub use auth::TlsFiles;
+pub use auth::Token;
 pub use environment::Environment;
 pub use error::Error;
 #[cfg(feature = "cli")]

@@ -21,7 +21,10 @@ use super::Environment;
 use super::Error;
 use super::File;
 use super::NodeConfig;
+use super::Secret;
 use super::StoreUrl;
+use super::TlsFiles;
+use super::Token;
 use super::file::HandlerSection;
 use super::text;
 
@@ -60,10 +63,18 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// How the node works.
     pub node: NodeConfig,
+    /// Who may use the API; anybody if there are none.
+    pub tokens: Vec<Token>,
+    /// Whether the API may listen without tokens where other machines reach it.
+    pub insecure: bool,
+    /// Certificate and key of the API; without them it speaks plain HTTP.
+    pub tls: Option<TlsFiles>,
     /// Handlers that are commands.
     pub handlers: Vec<HandlerSettings>,
     /// The API that commands talk to; `http://127.0.0.1:8090` unless set.
     pub server: String,
+    /// What opens it.
+    pub token: Option<Secret<String>>,
     /// Which log lines are written, as directives; the command line decides unless set.
     pub log: Option<String>,
     /// Whether log lines are JSON.
@@ -157,7 +168,17 @@ impl Settings {
             let message = format!("must be at most {KWARGS_BYTES_MAX}");
             return Err(Error::Invalid { setting: "max_kwargs_bytes".into(), message });
         }
-        let listen = layers.read("node.listen", "127.0.0.1:8090", text::loopback, show)?;
+        let listen = layers.read("node.listen", "127.0.0.1:8090", text::address, show)?;
+        let insecure = layers.read("node.insecure", "false", text::flag, show)?;
+        let tls = tls(&mut layers)?;
+        let tokens = tokens(&mut layers)?;
+        if !listen.ip().is_loopback() && tokens.is_empty() && !insecure {
+            let message = format!(
+                "other machines can reach {listen}: name who may use the API under [auth], listen on \
+                 127.0.0.1 or [::1], or let everybody in with --insecure"
+            );
+            return Err(Error::Invalid { setting: "node.listen".into(), message });
+        }
         let node = node(&mut layers, &default_name(listen))?;
         let handlers = handlers(&mut layers)?;
 
@@ -169,7 +190,11 @@ impl Settings {
             max_kwargs_bytes,
             listen,
             node,
+            tokens,
+            insecure,
+            tls,
             handlers,
+            token: token(&mut layers)?,
             server: layers.read("server", "http://127.0.0.1:8090", text::parsed, show)?,
             log: Some(layers.read("log", "", text::parsed, String::clone)?)
                 .filter(|log| !log.is_empty()),
@@ -227,6 +252,61 @@ fn node(layers: &mut Layers<'_>, name: &str) -> Result<NodeConfig, Error> {
     };
     config.check()?;
     Ok(config)
+}
+
+fn tls(layers: &mut Layers<'_>) -> Result<Option<TlsFiles>, Error> {
+    let cert: String = layers.read("node.tls_cert", "", text::parsed, String::clone)?;
+    let key: String = layers.read("node.tls_key", "", text::parsed, String::clone)?;
+    match (cert.is_empty(), key.is_empty()) {
+        (true, true) => Ok(None),
+        (false, false) => Ok(Some(TlsFiles { cert: cert.into(), key: key.into() })),
+        (is_missing, _) => {
+            let setting = if is_missing { "node.tls_cert" } else { "node.tls_key" };
+            let message = "a certificate and its key belong together; name both".into();
+            Err(Error::Invalid { setting: setting.into(), message })
+        }
+    }
+}
+
+/// What opens the API that commands talk to. It is never shown.
+fn token(layers: &mut Layers<'_>) -> Result<Option<Secret<String>>, Error> {
+    let read = |text: &str| {
+        let is_sound = text.bytes().all(|byte| byte.is_ascii_graphic());
+        let why = "must be of printable ASCII characters, without spaces";
+        if is_sound { Ok(Secret::new(text.to_owned())) } else { Err(why.into()) }
+    };
+    let shown = |token: &Secret<String>| match token.reveal().as_str() {
+        "" => String::new(),
+        _ => token.to_string(),
+    };
+    let token = layers.read("token", "", read, shown)?;
+    Ok(Some(token).filter(|token| !token.reveal().is_empty()))
+}
+
+fn tokens(layers: &mut Layers<'_>) -> Result<Vec<Token>, Error> {
+    let mut tokens: Vec<Token> = Vec::new();
+    for (index, section) in layers.file.tokens.iter().enumerate() {
+        let malformed = |message| Error::Malformed {
+            path: layers.file.path.clone(),
+            line: None,
+            message: format!("auth.tokens[{index}].{message}"),
+        };
+        let token = Token::parse(&section.name, &section.role, &section.sha256);
+        let token = token.map_err(malformed)?;
+        if tokens.iter().any(|other| other.name == token.name) {
+            return Err(malformed(format!("name: {:?} is given twice", token.name)));
+        }
+        if tokens.iter().any(|other| other.sha256 == token.sha256) {
+            return Err(malformed("sha256: is given twice".into()));
+        }
+        layers.shown.push(Shown {
+            setting: format!("auth.tokens.{}", token.name),
+            value: token.role.to_string(),
+            from: Source::File(layers.file.path.clone()),
+        });
+        tokens.push(token);
+    }
+    Ok(tokens)
 }
 
 fn handlers(layers: &mut Layers<'_>) -> Result<Vec<HandlerSettings>, Error> {

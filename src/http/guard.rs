@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use axum::extract::MatchedPath;
 use axum::extract::Request;
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -17,8 +18,12 @@ use tracing::debug;
 use tracing::debug_span;
 use tracing::error;
 
+use crate::config::Role;
+
 use super::Api;
 use super::WAIT_MAX;
+use super::access;
+use super::auth::Peer;
 use super::problem::Kind;
 use super::problem::Problem;
 
@@ -48,10 +53,31 @@ pub(super) async fn caught(request: Request, next: Next) -> Response {
 
 /// Refuses what a browser sends on behalf of another site: a page may send requests to this machine,
 /// and may give its own host name this machine's address.
-pub(super) async fn admitted(request: Request, next: Next) -> Response {
-    match refusal(request.headers()) {
+pub(super) async fn admitted(State(api): State<Api>, request: Request, next: Next) -> Response {
+    match refusal(request.headers(), api.any_host || !api.auth.is_open()) {
         Some(detail) => Problem::new(Kind::Forbidden, detail).into_response(),
         None => next.run(request).await,
+    }
+}
+
+/// Lets in who may do what is asked.
+pub(super) async fn authenticated(
+    State(api): State<Api>,
+    path: Option<MatchedPath>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let path = path.as_ref().map_or("", MatchedPath::as_str);
+    let needed =
+        if path.is_empty() { Some(Role::Read) } else { access::needed(request.method(), path) };
+    let Some(needed) = needed else { return next.run(request).await };
+    let peer = request.extensions().get().map(|Peer(address): &Peer| address.ip());
+    match api.auth.admit(request.headers(), peer, needed, api.clock.steady()) {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        Err(problem) => problem.into_response(),
     }
 }
 
@@ -68,9 +94,9 @@ pub(super) async fn timed(State(api): State<Api>, request: Request, next: Next) 
     }
 }
 
-fn refusal(headers: &HeaderMap) -> Option<&'static str> {
+fn refusal(headers: &HeaderMap, any_host: bool) -> Option<&'static str> {
     let host = headers.get(header::HOST)?.to_str().ok()?;
-    if !is_this_machine(host) {
+    if !any_host && !is_this_machine(host) {
         return Some("the Host header must be an address or localhost");
     }
     let origin = headers.get(header::ORIGIN)?.to_str().unwrap_or_default();
@@ -98,7 +124,7 @@ mod tests {
     fn is_refused(given: &[(HeaderName, &'static str)]) -> bool {
         let pairs =
             given.iter().cloned().map(|(name, text)| (name, HeaderValue::from_static(text)));
-        refusal(&pairs.collect()).is_some()
+        refusal(&pairs.collect(), false).is_some()
     }
 
     #[test]

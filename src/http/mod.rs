@@ -6,41 +6,47 @@
 //!
 //! # Who may ask
 //!
-//! Without authentication the API belongs on a loopback address, and a browser on the same machine
-//! must not be turned against it: requests from pages of other sites, and requests for host names
-//! that are not this machine's, are refused.
+//! With tokens, whoever has one of them, as far as its role goes; each change leaves a line under the
+//! target `audit`. Without tokens the API belongs on a loopback address, and a browser on the same
+//! machine must not be turned against it: requests for host names that are not this machine's are
+//! refused. Requests from pages of other sites always are.
 
+mod access;
 mod api;
+mod audit;
+mod auth;
 mod body;
 mod guard;
 mod problem;
 mod router;
+mod serve;
+mod tls;
 mod wire;
 
 use std::fmt;
-use std::future::Future;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::serve::ListenerExt;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::clock::SystemClock;
+use crate::config::Token;
 use crate::events::Events;
 use crate::remote::Desk;
 use crate::scheduler::Scheduler;
 
 pub use body::BODY_BYTES_MAX;
 pub use router::router;
+pub use serve::CLOSE_WITHIN;
+pub use serve::HEAD_WITHIN;
+pub use serve::serve;
+pub use tls::Tls;
+
+use self::auth::Auth;
 
 /// Longest `?wait=` that is accepted.
 pub const WAIT_MAX: Duration = Duration::from_secs(600);
-
-/// How long requests under way may take to end once the server is to close.
-pub const CLOSE_WITHIN: Duration = Duration::from_secs(5);
 
 /// Whether this node may be sent work, as `/readyz` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +68,10 @@ pub struct Api {
     clock: Arc<dyn Clock>,
     readiness: Arc<dyn Fn() -> Readiness + Send + Sync>,
     closing: CancellationToken,
+    auth: Auth,
+    /// Whether any host name is taken for this machine's.
+    any_host: bool,
+    tls: Option<Arc<Tls>>,
 }
 
 impl Api {
@@ -75,6 +85,9 @@ impl Api {
             clock,
             readiness: Arc::new(|| Readiness::Ready),
             closing: CancellationToken::new(),
+            auth: Auth::default(),
+            any_host: false,
+            tls: None,
         }
     }
 
@@ -90,6 +103,28 @@ impl Api {
     #[must_use]
     pub fn events(mut self, events: Events) -> Self {
         self.desk = self.desk.events(events);
+        self
+    }
+
+    /// Lets in only who has one of these tokens. Without any, everybody may do everything.
+    #[must_use]
+    pub fn tokens(mut self, tokens: &[Token]) -> Self {
+        self.auth = Auth::new(tokens);
+        self
+    }
+
+    /// Answers requests for any host name, also without tokens. Then a page in a browser that can reach
+    /// the API may use it.
+    #[must_use]
+    pub fn any_host(mut self) -> Self {
+        self.any_host = true;
+        self
+    }
+
+    /// Speaks TLS with this certificate.
+    #[must_use]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(Arc::new(tls));
         self
     }
 
@@ -111,44 +146,5 @@ impl Api {
 impl fmt::Debug for Api {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Api").field("scheduler", &self.scheduler).finish_non_exhaustive()
-    }
-}
-
-/// Serves the API on `listener` until `shutdown` is over.
-///
-/// Then it takes no more requests, lets those under way end within [`CLOSE_WITHIN`], answers whoever
-/// waits for a task, and returns.
-///
-/// # Errors
-///
-/// If the listener breaks for good.
-pub async fn serve(
-    listener: TcpListener,
-    api: Api,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
-    let (closing, clock, desk) = (api.closing.clone(), Arc::clone(&api.clock), api.desk.clone());
-    let told = closing.clone();
-    let listener = listener.tap_io(|stream| {
-        let _only_slower_without = stream.set_nodelay(true);
-    });
-    let server = axum::serve(listener, router(api)).with_graceful_shutdown(async move {
-        shutdown.await;
-        told.cancel();
-    });
-    let over = async {
-        closing.cancelled().await;
-        clock.sleep(CLOSE_WITHIN).await;
-    };
-    let served = async {
-        let ended = server.into_future().await;
-        desk.settled().await;
-        ended
-    };
-
-    tokio::select! {
-        ended = served => ended,
-        () = desk.watch_over() => Ok(()),
-        () = over => Ok(()),
     }
 }

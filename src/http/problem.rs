@@ -15,13 +15,14 @@ use crate::scheduler::IndexedFault;
 use crate::store;
 
 /// Seconds after which a request that met an absent store may be repeated.
-const RETRY_AFTER_SECONDS: &str = "1";
+const RETRY_AFTER_SECONDS: u64 = 1;
 
 /// What went wrong, by the name that programs may rely on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     NotJson,
     BadQuery,
+    Unauthorized,
     Forbidden,
     NotFound,
     MethodNotAllowed,
@@ -30,6 +31,7 @@ pub(super) enum Kind {
     Gone,
     TooLarge,
     Invalid,
+    TooManyFailures,
     Internal,
     StoreAway,
     StoreFull,
@@ -46,6 +48,9 @@ impl Kind {
             }
             Self::BadQuery => {
                 (StatusCode::BAD_REQUEST, "/problems/bad-query", "the query cannot be used")
+            }
+            Self::Unauthorized => {
+                (StatusCode::UNAUTHORIZED, "/problems/unauthorized", "a token is needed")
             }
             Self::Forbidden => {
                 (StatusCode::FORBIDDEN, "/problems/forbidden", "the request is refused")
@@ -71,6 +76,11 @@ impl Kind {
             Self::Invalid => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "/problems/invalid", "the request is invalid")
             }
+            Self::TooManyFailures => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "/problems/too-many-failures",
+                "too many wrong tokens",
+            ),
             Self::Internal => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "/problems/internal", "the server is at fault")
             }
@@ -100,6 +110,7 @@ pub(super) struct Problem {
     kind: Kind,
     detail: String,
     errors: Vec<IndexedFault>,
+    retry_after: Option<u64>,
 }
 
 /// An answer, or the problem that stands in its place.
@@ -107,7 +118,9 @@ pub(super) type Answer<T> = Result<T, Problem>;
 
 impl Problem {
     pub(super) fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), errors: Vec::new() }
+        let is_passing = matches!(kind, Kind::StoreAway | Kind::StoreFull);
+        let retry_after = is_passing.then_some(RETRY_AFTER_SECONDS);
+        Self { kind, detail: detail.into(), errors: Vec::new(), retry_after }
     }
 
     pub(super) fn invalid(errors: Vec<IndexedFault>) -> Self {
@@ -115,7 +128,17 @@ impl Problem {
             [fault] => fault.to_string(),
             faults => format!("{} faults", faults.len()),
         };
-        Self { kind: Kind::Invalid, detail, errors }
+        Self { errors, ..Self::new(Kind::Invalid, detail) }
+    }
+
+    /// Says after how many seconds it may be asked again.
+    pub(super) fn retry_after(self, seconds: u64) -> Self {
+        Self { retry_after: Some(seconds), ..self }
+    }
+
+    /// Whether what was asked may have had its effect all the same.
+    pub(super) fn is_ambiguous(&self) -> bool {
+        self.kind == Kind::StoreAway
     }
 }
 
@@ -185,8 +208,11 @@ impl IntoResponse for Problem {
         let mut response = (status, Json(document)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if matches!(self.kind, Kind::StoreAway | Kind::StoreFull) {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.kind == Kind::Unauthorized {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
     }

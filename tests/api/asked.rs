@@ -68,6 +68,19 @@ impl Client {
         self.reply().await
     }
 
+    /// Sends bytes as they are.
+    pub(crate) async fn write(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).await.unwrap();
+    }
+
+    /// What comes until the server closes the connection.
+    pub(crate) async fn end(&mut self) -> String {
+        let mut bytes = std::mem::take(&mut self.unread);
+        // A connection that is reset has ended, too.
+        drop(self.stream.read_to_end(&mut bytes).await);
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
     pub(crate) async fn reply(&mut self) -> Reply {
         let head_end = self.read_until(|bytes| find(bytes, b"\r\n\r\n")).await;
         let head = String::from_utf8(self.unread.drain(..head_end + 4).collect()).unwrap();

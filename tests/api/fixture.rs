@@ -67,19 +67,30 @@ pub(crate) struct Shed {
 
 impl Shed {
     pub(crate) async fn new() -> Self {
+        Self::with(|api| api).await
+    }
+
+    /// The same with an API that is set up further.
+    pub(crate) async fn with(set: impl FnOnce(Api) -> Api) -> Self {
         let clock = ManualClock::at(Timestamp::parse(START).unwrap());
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
         let store = Faulty::new(in_memory(shared, Options::default()));
         let request_clock = ManualClock::at(clock.wall());
-        Self::on(store, clock, request_clock).await
+        Self::on(store, clock, request_clock, set).await
     }
 
     /// Another node on the same store, with the same clocks.
     pub(crate) async fn another(&self) -> Self {
-        Self::on(self.store.clone(), self.clock.clone(), self.request_clock.clone()).await
+        let (clock, request_clock) = (self.clock.clone(), self.request_clock.clone());
+        Self::on(self.store.clone(), clock, request_clock, |api| api).await
     }
 
-    async fn on(store: Faulty, clock: ManualClock, request_clock: ManualClock) -> Self {
+    async fn on(
+        store: Faulty,
+        clock: ManualClock,
+        request_clock: ManualClock,
+        set: impl FnOnce(Api) -> Api,
+    ) -> Self {
         let scheduler = Scheduler::with(
             Arc::new(store.clone()),
             Arc::new(SystemClock),
@@ -94,7 +105,7 @@ impl Shed {
             .readiness(move || *state.borrow());
         let shutdown = CancellationToken::new();
         let mut servers = JoinSet::new();
-        servers.spawn(serve(listener, api, shutdown.clone().cancelled_owned()));
+        servers.spawn(serve(listener, set(api), shutdown.clone().cancelled_owned()));
         Self { clock, request_clock, store, scheduler, address, readiness, shutdown, servers }
     }
 

@@ -10,9 +10,12 @@ mod asked;
 mod fixture;
 
 mod answers;
+mod audit;
+mod auth;
 mod bytes;
 mod claim_faults;
 mod claims;
+mod connections;
 mod fields;
 mod fuzz;
 mod library;

@@ -8,6 +8,7 @@ mod program;
 #[path = "../support/redis_server.rs"]
 mod redis_server;
 
+mod auth;
 mod changes;
 mod demo;
 mod exec;

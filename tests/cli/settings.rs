@@ -59,7 +59,12 @@ fn a_wrong_setting_is_named_and_a_usage_error() {
         ("[handlers.a]\nhttp = \"http://x\"\n", "handlers.a.http is not available in this version"),
         ("[handlers.a]\nexec = []\n", "handlers.a.exec: must name a program"),
         ("[schedules.a]\ncallback = \"x\"\n", "[schedules] is not available in this version"),
-        ("[auth]\ntokens = []\n", "[auth] is not available in this version"),
+        ("[auth]\nusers = []\n", "taskshed.toml:2: unknown field `users`"),
+        (
+            "[auth]\ntokens = [{ name = \"a\", role = \"root\", sha256 = \"00\" }]\n",
+            "taskshed.toml: auth.tokens[0].role: \"root\" is neither read, write, work nor admin",
+        ),
+        ("[node]\ntls_cert = \"a.pem\"\n", "a certificate and its key belong together"),
         ("store = 5\n", "taskshed.toml:1: invalid type"),
         ("[node", "taskshed.toml:1:"),
     ] {

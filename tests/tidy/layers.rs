@@ -51,6 +51,8 @@ const CRATE_HOMES: &[(&str, &[&str])] = &[
         "futures_util",
         &["src/store/", "src/scheduler/", "src/handlers/", "src/node/", "src/http/", "src/cli/"],
     ),
+    ("hyper", &["src/http/"]),
+    ("hyper_util", &["src/http/"]),
     ("jiff", &["src/domain/"]),
     ("mysql_async", &["src/store/mysql/"]),
     (
@@ -61,9 +63,11 @@ const CRATE_HOMES: &[(&str, &[&str])] = &[
     ("reqwest", &["src/cli/"]),
     ("rusqlite", &["src/store/sqlite/"]),
     ("rustix", &["src/clock.rs", "src/store/sqlite/", "src/handlers/", "src/cli/"]),
-    ("rustls", &["src/store/mysql/", "src/store/redis/", "src/cli/"]),
+    ("rustls", &["src/store/mysql/", "src/store/redis/", "src/http/", "src/cli/"]),
     ("serde", &["src/"]),
     ("serde_json", &["src/"]),
+    ("sha2", &["src/http/"]),
+    ("subtle", &["src/http/"]),
     ("thiserror", &["src/"]),
     (
         "tokio",
@@ -81,6 +85,7 @@ const CRATE_HOMES: &[(&str, &[&str])] = &[
             "src/cli/",
         ],
     ),
+    ("tokio_rustls", &["src/http/"]),
     (
         "tokio_util",
         &["src/leader/", "src/handlers/", "src/node/", "src/remote/", "src/http/", "src/cli/"],

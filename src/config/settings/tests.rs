@@ -108,7 +108,7 @@ fn a_value_that_cannot_be_used_is_refused_by_the_name_it_was_given_under() {
     let message = refused(&[("node.lease", "soon")], none, "");
     assert!(message.starts_with("--lease: \"soon\" is not a duration"), "{message}");
     let message = refused(&[], ("TASKSHED_LISTEN", "0.0.0.0:80"), "");
-    assert!(message.starts_with("TASKSHED_LISTEN: 0.0.0.0:80 can be reached"), "{message}");
+    assert!(message.starts_with("node.listen: other machines can reach 0.0.0.0:80"), "{message}");
     let message = refused(&[], none, "[node]\nlease = \"soon\"");
     assert!(message.starts_with("t.toml: node.lease: \"soon\""), "{message}");
     let message = refused(&[], none, "[node]\nlease = \"100ms\"");

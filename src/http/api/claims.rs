@@ -7,6 +7,9 @@ use axum::extract::rejection::PathRejection;
 
 use crate::domain::id::ClaimId;
 use crate::http::Api;
+use crate::http::audit;
+use crate::http::audit::Which;
+use crate::http::auth::Caller;
 use crate::http::body::BodyText;
 use crate::http::problem::Answer;
 use crate::http::problem::Kind;
@@ -16,15 +19,21 @@ use crate::http::wire::claim::AckedView;
 use crate::http::wire::claim::ClaimView;
 use crate::http::wire::claim::RenewedView;
 use crate::remote::Given;
+use crate::store::Acked;
 
 pub(in crate::http) async fn take(
     State(api): State<Api>,
+    caller: Caller,
     BodyText(text): BodyText,
 ) -> Answer<Json<ClaimView>> {
     let asked = claim::claim(&text)?;
     match api.desk.claim(&asked.wish, asked.wait, &api.closing).await? {
         Given::Nothing => Ok(Json(ClaimView::of(Vec::new()))),
-        Given::Tasks(tasks) => Ok(Json(ClaimView::of(tasks))),
+        Given::Tasks(tasks) => {
+            let ids: Vec<_> = tasks.iter().map(|task| &task.id).collect();
+            audit::tell(&caller, "claims.take", &Which::ids(&ids), Ok(()), |()| ids.len())?;
+            Ok(Json(ClaimView::of(tasks)))
+        }
         Given::Foreign => Err(Problem::new(Kind::Conflict, "the claim is that of another worker")),
     }
 }
@@ -43,14 +52,17 @@ pub(in crate::http) async fn renew(
 
 pub(in crate::http) async fn ack(
     State(api): State<Api>,
+    caller: Caller,
     id: Result<Path<String>, PathRejection>,
     BodyText(text): BodyText,
 ) -> Answer<Json<AckedView>> {
     let handed = claim::results(&text)?;
     let unknown = || Problem::new(Kind::NotFound, "no such claim");
     let id = claim_id(id).ok_or_else(unknown)?;
-    let tasks = handed.iter().map(|handed| handed.task.clone()).collect();
-    let acked = api.desk.hand_back(&id, handed).await?;
+    let tasks: Vec<_> = handed.iter().map(|handed| handed.task.clone()).collect();
+    let answer = api.desk.hand_back(&id, handed).await.map_err(Problem::from);
+    let done = |acked: &Vec<Acked>| acked.iter().filter(|acked| **acked == Acked::Done).count();
+    let acked = audit::tell(&caller, "claims.ack", &Which::ids(&tasks), answer, done)?;
     Ok(Json(AckedView::of(tasks, acked)))
 }
 

@@ -3,7 +3,11 @@
 use axum::Json;
 use axum::extract::State;
 
+use crate::domain::id::NodeName;
 use crate::http::Api;
+use crate::http::audit;
+use crate::http::audit::Which;
+use crate::http::auth::Caller;
 use crate::http::problem::Answer;
 use crate::http::problem::Kind;
 use crate::http::problem::Problem;
@@ -21,8 +25,17 @@ pub(in crate::http) async fn leader(State(api): State<Api>) -> Answer<Json<Leadi
     Ok(Json(Leading { now: cluster.now, leader: cluster.leader.map(LeaderView::of) }))
 }
 
-pub(in crate::http) async fn resign(State(api): State<Api>) -> Answer<Json<Resigned>> {
-    match api.scheduler.resign_leader().await? {
+pub(in crate::http) async fn resign(
+    State(api): State<Api>,
+    caller: Caller,
+) -> Answer<Json<Resigned>> {
+    let answer = api.scheduler.resign_leader().await.map_err(Problem::from);
+    let which = match &answer {
+        Ok(Some(leader)) => Which::ids(&[&leader.node]),
+        _ => Which::ids::<NodeName>(&[]),
+    };
+    let count = |leader: &Option<_>| usize::from(leader.is_some());
+    match audit::tell(&caller, "leader.resign", &which, answer, count)? {
         Some(leader) => Ok(Json(Resigned { resigned: LeaderView::of(leader) })),
         None => Err(Problem::new(Kind::Conflict, "no node leads")),
     }

@@ -7,6 +7,9 @@ use axum::extract::rejection::PathRejection;
 
 use crate::domain::id::QueueName;
 use crate::http::Api;
+use crate::http::audit;
+use crate::http::audit::Which;
+use crate::http::auth::Caller;
 use crate::http::problem::Answer;
 use crate::http::problem::Kind;
 use crate::http::problem::Problem;
@@ -26,26 +29,31 @@ pub(in crate::http) async fn next_wakeup(State(api): State<Api>) -> Answer<Json<
 
 pub(in crate::http) async fn pause(
     State(api): State<Api>,
+    caller: Caller,
     queue: Result<Path<String>, PathRejection>,
 ) -> Answer<Json<GateView>> {
-    set(&api, queue, Gate::Paused).await
+    set(&api, &caller, queue, Gate::Paused).await
 }
 
 pub(in crate::http) async fn resume(
     State(api): State<Api>,
+    caller: Caller,
     queue: Result<Path<String>, PathRejection>,
 ) -> Answer<Json<GateView>> {
-    set(&api, queue, Gate::Open).await
+    set(&api, &caller, queue, Gate::Open).await
 }
 
 async fn set(
     api: &Api,
+    caller: &Caller,
     queue: Result<Path<String>, PathRejection>,
     gate: Gate,
 ) -> Answer<Json<GateView>> {
     let Path(text) = queue.map_err(|_| Problem::new(Kind::NotFound, "no such queue"))?;
     let queue = QueueName::parse(&text)
         .map_err(|error| Problem::invalid(vec![IndexedFault::whole("queue", error)]))?;
-    api.scheduler.set_queue(&queue, gate).await?;
+    let what = if gate == Gate::Open { "queues.resume" } else { "queues.pause" };
+    let answer = api.scheduler.set_queue(&queue, gate).await.map_err(Problem::from);
+    audit::tell(caller, what, &Which::ids(&[&queue]), answer, |()| 1)?;
     Ok(Json(GateView { queue, paused: gate == Gate::Paused }))
 }

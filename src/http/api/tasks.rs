@@ -8,12 +8,16 @@ use axum::extract::State;
 use axum::extract::rejection::PathRejection;
 use axum::http::StatusCode;
 
+use crate::config::Role;
 use crate::domain::id::TaskId;
 use crate::domain::state::TaskState;
 use crate::domain::task::TaskRecord;
 use crate::domain::time::parse_duration;
 use crate::http::Api;
 use crate::http::WAIT_MAX;
+use crate::http::audit;
+use crate::http::audit::Which;
+use crate::http::auth::Caller;
 use crate::http::body::BodyText;
 use crate::http::problem::Answer;
 use crate::http::problem::Kind;
@@ -26,6 +30,7 @@ use crate::http::wire::change::Wanted;
 use crate::http::wire::change::When;
 use crate::http::wire::task::Listed;
 use crate::http::wire::task::TaskView;
+use crate::scheduler;
 use crate::store::Changed;
 use crate::store::Filter;
 use crate::store::List;
@@ -37,10 +42,19 @@ const LIMIT: usize = 100;
 
 pub(in crate::http) async fn add(
     State(api): State<Api>,
+    caller: Caller,
     BodyText(text): BodyText,
 ) -> Answer<(StatusCode, Json<AddedTasks>)> {
     let batch = batch::read(&text)?;
-    let added = api.scheduler.add_all(batch.tasks, batch.existing).await?;
+    let answer = api.scheduler.add_all(batch.tasks, batch.existing).await.map_err(Problem::from);
+    let which = match &answer {
+        Ok(added) => {
+            let ids: Vec<_> = added.iter().map(|added| &added.task_id).collect();
+            Which::ids(&ids)
+        }
+        Err(_) => Which::named("unknown"),
+    };
+    let added = audit::tell(&caller, "tasks.add", &which, answer, Vec::len)?;
     Ok((StatusCode::CREATED, Json(AddedTasks::of(added))))
 }
 
@@ -90,30 +104,65 @@ pub(in crate::http) async fn list(
 
 pub(in crate::http) async fn change(
     State(api): State<Api>,
+    caller: Caller,
     action: Result<Path<String>, PathRejection>,
     BodyText(text): BodyText,
 ) -> Answer<Json<ChangedView>> {
     let scheduler = &api.scheduler;
-    let changed = match action.as_ref().map(|Path(action)| action.as_str()) {
-        Ok("pause") => scheduler.pause(change::target(&text)?).await?,
-        Ok("resume") => scheduler.resume(change::target(&text)?).await?,
-        Ok("cancel") => scheduler.cancel(change::selection(&text)?).await?,
-        Ok("retry") => scheduler.retry(change::selection(&text)?).await?,
-        Ok("remove") => remove(&api, &text).await?,
-        Ok("reschedule") => match change::reschedule(&text)? {
-            When::Each(times) => scheduler.reschedule_each(times).await?,
-            When::Together(target, moment) => scheduler.reschedule(target, moment).await?,
-        },
+    let (what, which, answer) = match action.as_ref().map(|Path(action)| action.as_str()) {
+        Ok("pause") => {
+            let target = change::target(&text)?;
+            ("tasks.pause", Which::target(&target), scheduler.pause(target).await)
+        }
+        Ok("resume") => {
+            let target = change::target(&text)?;
+            ("tasks.resume", Which::target(&target), scheduler.resume(target).await)
+        }
+        Ok("cancel") => {
+            let selection = change::selection(&text)?;
+            ("tasks.cancel", Which::selection(&selection), scheduler.cancel(selection).await)
+        }
+        Ok("retry") => {
+            let selection = change::selection(&text)?;
+            ("tasks.retry", Which::selection(&selection), scheduler.retry(selection).await)
+        }
+        Ok("remove") => remove(&api, &caller, &text).await?,
+        Ok("reschedule") => reschedule(&api, &text).await?,
         _ => return Err(Problem::new(Kind::NotFound, "no such change of tasks")),
     };
-    Ok(Json(ChangedView::of(changed)))
+    let answer = answer.map_err(Problem::from);
+    let count = |changed: &Changed| usize::try_from(changed.affected).unwrap_or(usize::MAX);
+    audit::tell(&caller, what, &which, answer, count).map(|changed| Json(ChangedView::of(changed)))
 }
 
-async fn remove(api: &Api, text: &str) -> Answer<Changed> {
-    Ok(match change::removal(text)? {
-        Wanted::All => api.scheduler.remove_all().await?,
-        Wanted::Some(selection) => api.scheduler.remove(selection).await?,
-    })
+/// What was asked, of which tasks, and what the scheduler said.
+type Asked = (&'static str, Which, scheduler::Result<Changed>);
+
+async fn remove(api: &Api, caller: &Caller, text: &str) -> Answer<Asked> {
+    let (which, answer) = match change::removal(text)? {
+        Wanted::All if caller.role < Role::Admin => {
+            let detail = "to remove all tasks needs the role admin";
+            return Err(Problem::new(Kind::Forbidden, detail));
+        }
+        Wanted::All => (Which::all(), api.scheduler.remove_all().await),
+        Wanted::Some(selection) => {
+            (Which::selection(&selection), api.scheduler.remove(selection).await)
+        }
+    };
+    Ok(("tasks.remove", which, answer))
+}
+
+async fn reschedule(api: &Api, text: &str) -> Answer<Asked> {
+    let (which, answer) = match change::reschedule(text)? {
+        When::Each(times) => {
+            let ids: Vec<_> = times.iter().map(|(id, _)| id).collect();
+            (Which::ids(&ids), api.scheduler.reschedule_each(times).await)
+        }
+        When::Together(target, moment) => {
+            (Which::target(&target), api.scheduler.reschedule(target, moment).await)
+        }
+    };
+    Ok(("tasks.reschedule", which, answer))
 }
 
 fn matches(filter: &Filter, task: &TaskRecord) -> bool {
