@@ -160,6 +160,31 @@ async fn nothing_happens_in_a_partition_while_its_slot_moves() {
     assert_eq!(shed.store.list(&list).await.unwrap().tasks.len(), 2);
 }
 
+/// Who listens hears that it has to listen somewhere else: only a primary counts who heard a hint.
+#[tokio::test(flavor = "multi_thread")]
+async fn hints_follow_a_slot_that_moved() {
+    let servers = block_in_place(|| RedisCluster::start(0, &[]));
+    let shed = Shed::spread(&servers.url(PARTITIONS)).await;
+    let wish = || Claim { wait: true, ..claim(1) };
+    let listen = async || shed.store.hints(&process("node-a")).await.unwrap().unwrap();
+    let mut hints = listen().await;
+    let slot = servers.slot(&shed.key(1, ""));
+    block_in_place(|| servers.move_slot(slot, (servers.owner(slot) + 1) % 3, |_| {}));
+
+    shed.claim(&wish()).await;
+    let ended = async { while hints.next().await.is_ok() {} };
+    tokio::time::timeout(10 * SECOND, ended).await.unwrap();
+    let mut hints = listen().await;
+    shed.claim(&wish()).await;
+    shed.add(vec![task(&shed.id_in(1))]).await;
+
+    tokio::time::timeout(10 * SECOND, hints.next()).await.unwrap().unwrap();
+    let server = servers.owner(slot);
+    let channel = shed.key(1, "wake:node-a-process");
+    let told = servers.tell(server, &format!("PUBSUB NUMSUB {channel}"));
+    assert!(told.contains(":1"), "{told}");
+}
+
 /// Guards T1: the replica of a server that dies while it gives a slot away does not know of the move,
 /// and would serve what is left of the partition.
 #[tokio::test(flavor = "multi_thread")]
@@ -309,8 +334,10 @@ async fn a_node_works_on_in_the_others_and_sends_what_is_left_later() {
 
     let lost = servers.owner(servers.slot(&shed.key(1, "")));
     block_in_place(|| servers.server(lost).kill());
+    // One batch of verdicts each: as many as may be on their way to one part, and one more.
     for _ in &held {
         gate.notify_one();
+        SystemClock.sleep(SECOND / 4).await;
     }
     for _ in 0..5 {
         let names: Vec<_> = (0..50).map(|n| shed.id_in(if n % 2 == 0 { 0 } else { 2 })).collect();

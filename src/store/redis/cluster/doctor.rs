@@ -196,7 +196,7 @@ fn away(place: &str, parts: &[usize], error: &Error) -> Finding {
         severity: Severity::Serious,
         topic: "partitions",
         found: format!("{place} does not answer ({error}); it serves {}", parts.join(", ")),
-        advice: "start it; meanwhile tasks of other partitions go on".into(),
+        advice: "start it, or let a replica take its place".into(),
     }
 }
 

@@ -9,10 +9,12 @@ use futures_util::StreamExt;
 use futures_util::future::select_all;
 use redis::Client;
 use redis::Msg;
+use tokio::sync::watch;
 
 use crate::domain::id::ProcessId;
 use crate::store::Hints;
 use crate::store::Result;
+use crate::store::redis::failure::explain;
 use crate::store::redis::hints::Messages;
 use crate::store::redis::hints::closed;
 use crate::store::redis::hints::in_time;
@@ -21,12 +23,14 @@ use crate::store::redis::keys;
 
 use super::ClusterStore;
 use super::board::Board;
+use super::primaries::Owners;
 
 /// Hints from each primary. A claim tries first where one came from.
 struct ClusterHints {
     primaries: Vec<Messages>,
     /// The partition that each channel is for.
     channels: BTreeMap<String, usize>,
+    moves: watch::Receiver<Owners>,
     board: Arc<Board>,
 }
 
@@ -35,8 +39,12 @@ struct ClusterHints {
 ///
 /// # Errors
 ///
-/// If one of them is away; then the caller polls the others.
+/// If one of them is away; then the caller polls the others. The stream ends when a connection breaks,
+/// and when a slot of the cluster has moved.
 pub(super) async fn listen(store: &ClusterStore, process: &ProcessId) -> Result<Box<dyn Hints>> {
+    let servers = &store.place.primaries;
+    servers.look().await.map_err(|error| explain("hints", error))?;
+    let moves = servers.moves();
     let homes = store.all(store.each(|part| in_time(part.link.address().primary()))).await?;
     let mut places: BTreeMap<String, (usize, Client, Vec<String>)> = BTreeMap::new();
     let mut channels = BTreeMap::new();
@@ -53,7 +61,7 @@ pub(super) async fn listen(store: &ClusterStore, process: &ProcessId) -> Result<
     let primaries = store.all(calls.collect()).await?;
     let primaries = primaries.into_iter().map(|(_, messages)| messages).collect();
     (0..store.count()).for_each(|part| store.board.hint(part));
-    Ok(Box::new(ClusterHints { primaries, channels, board: Arc::clone(&store.board) }))
+    Ok(Box::new(ClusterHints { primaries, channels, moves, board: Arc::clone(&store.board) }))
 }
 
 impl ClusterHints {
@@ -68,7 +76,11 @@ impl ClusterHints {
 impl Hints for ClusterHints {
     async fn next(&mut self) -> Result<()> {
         let waits = self.primaries.iter_mut().map(StreamExt::next);
-        let (heard, ..) = select_all(waits).await;
+        let heard = tokio::select! {
+            (heard, ..) = select_all(waits) => heard,
+            // Where a partition is now, somebody has to listen.
+            _ = self.moves.changed() => None,
+        };
         self.note(&heard.ok_or_else(closed)?);
         for at in 0..self.primaries.len() {
             while let Some(heard) = self.primaries[at].next().now_or_never() {

@@ -8,6 +8,7 @@
 //! away refuses calls by itself, but its replica, if it takes its place meanwhile, does not know
 //! that the slot was moving and would serve what is left of it.
 
+use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::fmt;
@@ -23,6 +24,7 @@ use redis::ConnectionInfo;
 use redis::RedisError;
 use redis::Value;
 use tokio::sync::Mutex;
+use tokio::sync::watch;
 
 use crate::store::redis::address;
 use crate::store::redis::address::moved;
@@ -46,7 +48,12 @@ pub(crate) struct Primaries {
     /// Counts looks. A caller that waited while one was under way shares its outcome.
     looks: AtomicU64,
     last: Mutex<Last>,
+    /// Who serves which slots, told to those who listen at primaries.
+    owners: watch::Sender<Owners>,
 }
+
+/// First slots of ranges, and host and port of who serves them.
+pub(super) type Owners = BTreeMap<u16, (String, u16)>;
 
 #[derive(Default)]
 struct Last {
@@ -80,7 +87,12 @@ pub(super) struct Range {
 impl Primaries {
     /// The cluster of which these servers are part.
     pub(super) fn new(named: Vec<ConnectionInfo>) -> Self {
-        Self { named, looks: AtomicU64::new(0), last: Mutex::default() }
+        Self {
+            named,
+            looks: AtomicU64::new(0),
+            last: Mutex::default(),
+            owners: watch::Sender::default(),
+        }
     }
 
     /// The server that serves a slot now, to be asked for its role.
@@ -120,9 +132,20 @@ impl Primaries {
             let all = views.iter().flat_map(|view| &view.servers);
             let fresh = all.filter(|server| learnt.insert(*server)).take(LEARNT_MAX);
             last.learnt = fresh.cloned().collect();
+            let owners = owners(views);
+            self.owners.send_if_modified(|known| {
+                let has_changed = *known != owners;
+                *known = owners;
+                has_changed
+            });
         }
         last.outcome = Some(outcome.clone());
         outcome
+    }
+
+    /// Tells when a slot is served by another server than before.
+    pub(super) fn moves(&self) -> watch::Receiver<Owners> {
+        self.owners.subscribe()
     }
 
     async fn ask(&self, learnt: &[(String, u16)]) -> Result<Arc<[View]>, RedisError> {
@@ -171,6 +194,12 @@ pub(super) fn owner(views: &[View], slot: u16) -> Option<&Range> {
     let ranges = views.iter().flat_map(|view| &view.ranges);
     let found = ranges.filter(|range| (range.first..=range.last).contains(&slot));
     found.max_by_key(|range| (range.epoch, range.replicas))
+}
+
+fn owners(views: &[View]) -> Owners {
+    let firsts = views.iter().flat_map(|view| &view.ranges).map(|range| range.first);
+    let owners = firsts.filter_map(|first| Some((first, owner(views, first)?)));
+    owners.map(|(first, range)| (first, (range.host.clone(), range.port))).collect()
 }
 
 async fn ask(server: ConnectionInfo) -> Result<View, RedisError> {
