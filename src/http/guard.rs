@@ -22,10 +22,10 @@ use crate::config::Role;
 
 use super::Api;
 use super::WAIT_MAX;
-use super::access;
 use super::auth::Peer;
 use super::problem::Kind;
 use super::problem::Problem;
+use super::routes;
 
 /// How long a request may take, apart from what it asks to wait.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
@@ -69,7 +69,7 @@ pub(super) async fn authenticated(
 ) -> Response {
     let path = path.as_ref().map_or("", MatchedPath::as_str);
     let needed =
-        if path.is_empty() { Some(Role::Read) } else { access::needed(request.method(), path) };
+        if path.is_empty() { Some(Role::Read) } else { routes::needed(request.method(), path) };
     let Some(needed) = needed else { return next.run(request).await };
     let peer = request.extensions().get().map(|Peer(address): &Peer| address.ip());
     match api.auth.admit(request.headers(), peer, needed, api.clock.steady()) {

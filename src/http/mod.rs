@@ -11,14 +11,15 @@
 //! machine must not be turned against it: requests for host names that are not this machine's are
 //! refused. Requests from pages of other sites always are.
 
-mod access;
 mod api;
 mod audit;
 mod auth;
 mod body;
 mod guard;
+mod openapi;
 mod problem;
 mod router;
+mod routes;
 mod serve;
 mod tls;
 mod wire;

@@ -12,6 +12,7 @@ use super::api::probes;
 use super::api::queues;
 use super::api::tasks;
 use super::guard;
+use super::openapi;
 use super::problem::Kind;
 use super::problem::Problem;
 
@@ -34,6 +35,7 @@ pub fn router(api: Api) -> Router {
         .route("/v1/leader/resign", post(cluster::resign))
         .route("/healthz", get(probes::healthz))
         .route("/readyz", get(probes::readyz))
+        .route("/openapi.json", get(openapi::show))
         .fallback(|| async { Problem::new(Kind::NotFound, "no such path") })
         .method_not_allowed_fallback(|| async {
             Problem::new(Kind::MethodNotAllowed, "see the Allow header")

@@ -208,6 +208,14 @@ impl Shed {
         }
     }
 
+    /// Makes a node leader.
+    pub(crate) async fn campaign(&self) {
+        let (node, process) = (NodeName::parse("leader").unwrap(), ProcessId::parse("l").unwrap());
+        let campaign = Campaign { node, process, ttl: Duration::from_secs(10) };
+        let store: &dyn Store = &self.store;
+        store.campaign(&campaign).await.unwrap();
+    }
+
     /// Hands an outcome of all claimed tasks back.
     pub(crate) async fn ack(&self, claimed: &Claimed, outcome: &Outcome) {
         let node = NodeName::parse("node").unwrap();

@@ -19,6 +19,7 @@ mod connections;
 mod fields;
 mod fuzz;
 mod library;
+mod openapi;
 mod outages;
 mod problems;
 mod reference;

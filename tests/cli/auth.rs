@@ -12,7 +12,7 @@ use crate::program::Ran;
 use crate::program::until;
 
 fn with_token() -> Place {
-    let hex: String = Sha256::digest("s3cret").iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = format!("{:x}", Sha256::digest("s3cret"));
     Place::new(&format!(
         "store = \"memory:\"\n[auth]\ntokens = [{{ name = \"ci\", role = \"write\", sha256 = \"{hex}\" }}]\n"
     ))
