@@ -2,7 +2,8 @@
 //!
 //! They wait in a heap for one precise alarm on a thread of its own, so that neither the round trip
 //! of the claim nor a coarse timer shows as lag. The alarm only ever compares `run_at` with the
-//! store's clock as this node knows it, which is never early (T8).
+//! store's clock as this node knows it, which is never early (T8). If that clock is set back, they go back
+//! to the store, where users can move them and other nodes see them.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -13,13 +14,18 @@ use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::thread;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crate::clock::Alarm;
 use crate::domain::time::Timestamp;
 
 use super::core::Core;
+use super::pace::CLAIM_AHEAD;
 use super::run::Run;
 use super::runner::Runner;
+
+/// A task that is due later than this was claimed before the store's clock was set back.
+const WAIT_MAX: Duration = CLAIM_AHEAD.saturating_add(Duration::from_secs(1));
 
 /// Tasks that wait for their `run_at`. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -105,11 +111,13 @@ impl Ahead {
         while heap.earliest().is_some_and(|run_at| run_at <= now) {
             due.extend(heap.waiting.pop().map(|Reverse(waiting)| waiting.run));
         }
+        let far = heap.take_after(now.plus(WAIT_MAX));
         let next = heap.earliest();
         drop(heap);
         if !due.is_empty() {
             runner.start(due);
         }
+        runner.hand_back(far);
         Some(next)
     }
 
@@ -121,6 +129,14 @@ impl Ahead {
 impl Heap {
     fn earliest(&self) -> Option<Timestamp> {
         self.waiting.peek().map(|Reverse(waiting)| waiting.key.0)
+    }
+
+    /// Takes all out, if the earliest is due after some moment.
+    fn take_after(&mut self, at: Timestamp) -> Vec<Arc<Run>> {
+        if self.earliest().is_none_or(|run_at| run_at <= at) {
+            return Vec::new();
+        }
+        std::mem::take(&mut self.waiting).into_iter().map(|Reverse(waiting)| waiting.run).collect()
     }
 }
 

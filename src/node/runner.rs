@@ -97,6 +97,14 @@ impl Runner {
         self.end(run, Outcome::Released, Duration::ZERO).await;
     }
 
+    /// Hands runs that were not started back, from outside the runtime.
+    pub(super) fn hand_back(self: &Arc<Self>, runs: Vec<Arc<Run>>) {
+        for run in runs {
+            let runner = Arc::clone(self);
+            self.tracker.spawn_on(async move { runner.release(run).await }, &self.runtime);
+        }
+    }
+
     async fn execute(self: Arc<Self>, run: Arc<Run>) {
         let (outcome, took) = match self.gate(&run).await {
             Ok(()) => self.call(&run).await,

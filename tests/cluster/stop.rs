@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 use taskshed::TaskError;
+use taskshed::clock::Clock;
 use taskshed::domain::state::TaskState;
+use taskshed::domain::time::Moment;
+use taskshed::domain::time::Timestamp;
 use taskshed::events::Event;
 use taskshed::handlers::Context;
 use taskshed::handlers::StopCause;
@@ -93,6 +96,34 @@ async fn a_task_that_was_cancelled_after_its_claim_does_not_start() {
         _ => None,
     })
     .await;
+}
+
+/// Guards T8: a task that was claimed ahead when the store's clock is set back waits in the store, where
+/// users can move it, and not for an hour under a lease.
+#[tokio::test]
+async fn what_was_claimed_ahead_goes_back_when_the_clock_is_set_back() {
+    let (mut shed, clock) = Shed::manual();
+    let live = Live::start(shed.node("a").handler("x", fine));
+    until("the node is there", async || live.handle.is_ready()).await;
+    let id = shed.add(task("x").run_in(MS * 40)).await;
+    until("the task is claimed ahead", async || live.handle.status().held == 1).await;
+    let claimed = shed.find(&id).await;
+
+    let keeps = shed.store.calls("keep");
+    clock.set_wall(Timestamp::from_us(clock.wall().as_us() - 3_600_000_000));
+    live.handle.beat();
+    until("a beat was answered", async || shed.store.calls("keep") > keeps).await;
+    until("it was handed back", async || {
+        clock.advance(MS * 10);
+        shed.find(&id).await.state == TaskState::Scheduled
+    })
+    .await;
+
+    let kept = shed.find(&id).await;
+    assert_eq!((kept.run_at, kept.attempt, kept.crashes), (claimed.run_at, 0, 0));
+    shed.scheduler.reschedule(id.clone(), Moment::In(Duration::ZERO)).await.unwrap();
+    clock.advance(MS);
+    shed.started(&id).await;
 }
 
 /// Guards T3, T5: the old run is told, its outcome changes nothing, and only then the new task runs.
