@@ -42,7 +42,7 @@ disks that lie about a sync, are not here.
 ";
 
 /// The whole page.
-pub(crate) fn written(rows: &Rows, took: Duration) -> Result<String, Failure> {
+pub(crate) fn written(rows: &Rows, took: Duration, commit: &str) -> Result<String, Failure> {
     let mut page = String::new();
     let (kinds, runs) = (kinds(rows), rows.values().map(|row| row.runs.len()).sum::<usize>());
     let all: Vec<_> = rows.values().flat_map(|row| row.runs.values()).collect();
@@ -53,8 +53,7 @@ pub(crate) fn written(rows: &Rows, took: Duration) -> Result<String, Failure> {
     writeln!(page, "| | |\n|---|---|")?;
     writeln!(page, "| verdict | **{}** |", verdict(is_well))?;
     writeln!(page, "| when | {}, within {} min |", SystemClock.wall(), took.as_secs() / 60)?;
-    let own = (env!("CARGO_PKG_VERSION"), said("git", &["rev-parse", "--short", "HEAD"]));
-    writeln!(page, "| taskshed | {} at {} |", own.0, own.1)?;
+    writeln!(page, "| taskshed | {} at {commit} |", env!("CARGO_PKG_VERSION"))?;
     writeln!(page, "| servers | {} |", servers(&kinds))?;
     let cores = std::thread::available_parallelism()?;
     writeln!(page, "| machine | {cores} cores, Linux {} |", said("uname", &["-r"]))?;
@@ -75,6 +74,11 @@ pub(crate) fn written(rows: &Rows, took: Duration) -> Result<String, Failure> {
     times(&mut page, rows)?;
     writeln!(page, "## Not tested here\n\n{NOT_TESTED}")?;
     Ok(page.trim_end().to_owned() + "\n")
+}
+
+/// The commit that is checked out.
+pub(crate) fn commit() -> String {
+    said("git", &["rev-parse", "--short", "HEAD"])
 }
 
 fn kinds(rows: &Rows) -> Vec<Kind> {

@@ -66,7 +66,7 @@ impl Summary {
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let scenarios = scenarios(arguments);
     let (next, rows) = (AtomicUsize::new(0), Mutex::new(Rows::new()));
-    let began = SystemClock.steady();
+    let (began, commit) = (SystemClock.steady(), report::commit());
     std::thread::scope(|scope| {
         for _ in 0..arguments.parallel.max(1) {
             scope.spawn(|| {
@@ -76,6 +76,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
                     let mut rows = rows.lock().unwrap_or_else(PoisonError::into_inner);
                     let key = (scenario.kind, scenario.name.clone());
                     rows.entry(key).or_default().runs.insert(scenario.seed, summary);
+                    keep(arguments, &rows, began, &commit);
                 }
             });
         }
@@ -85,10 +86,18 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let took = SystemClock.steady().saturating_sub(began);
     let is_well = rows.values().flat_map(|row| row.runs.values()).all(|run| run.broken.is_empty());
     println!("{} runs in {} s, {}", scenarios.len(), took.as_secs(), verdict(is_well));
-    if let Some(path) = &arguments.report {
-        std::fs::write(path, report::written(&rows, took)?)?;
-    }
     Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Writes the report of what was found so far, so that a suite that is stopped leaves one.
+fn keep(arguments: &Arguments, rows: &Rows, began: Duration, commit: &str) {
+    let Some(path) = &arguments.report else { return };
+    let took = SystemClock.steady().saturating_sub(began);
+    let written =
+        report::written(rows, took, commit).and_then(|page| Ok(std::fs::write(path, page)?));
+    if let Err(fault) = written {
+        eprintln!("{}: {fault}", path.display());
+    }
 }
 
 pub(crate) fn verdict(is_well: bool) -> &'static str {

@@ -97,6 +97,8 @@ pub(crate) struct Taken<'a> {
     pub(crate) when: Window,
     pub(crate) by: &'a str,
     pub(crate) claim: &'a str,
+    /// What the store's clock showed.
+    pub(crate) now: i64,
     pub(crate) task: &'a Claimed,
 }
 
@@ -351,11 +353,11 @@ impl<'a> Story<'a> {
     }
 
     fn note_claim(&mut self, span: &Span<'a>, when: Window, claim: &'a str) {
-        let Some(Reply::Claimed { tasks, .. }) = span.reply else { return };
+        let Some(Reply::Claimed { now, tasks }) = span.reply else { return };
         for task in tasks {
             let taken = &mut self.task(&task.task).taken;
             if !taken.iter().any(|known| known.claim == claim && known.task.fence == task.fence) {
-                taken.push(Taken { when, by: span.by, claim, task });
+                taken.push(Taken { when, by: span.by, claim, now: *now, task });
             }
         }
     }

@@ -105,6 +105,27 @@ fn a_fence_that_falls_is_found() {
     hand.breaks("T4", "task a is claimed with fence 6 after 7");
 }
 
+/// Guards T4: an id that had gone and comes again after the clock was set back begins anew.
+#[test]
+fn a_fence_that_falls_with_the_clock_is_found_only_while_the_task_lives() {
+    for (added_again, is_fine) in [(true, true), (false, false)] {
+        let mut hand = Hand::new();
+        hand.add(10, "a", json!({"retention_us": 0}));
+        hand.claim(20, "n.1", "a", 90_000_000);
+        hand.ack(30, "n.1", "a", (90_000_000, if is_fine { "completed" } else { "retry" }, true));
+        if added_again {
+            hand.add(40, "a", json!({}));
+        }
+        hand.claim(50, "n.1", "a", 50_000);
+
+        if is_fine {
+            hand.holds();
+        } else {
+            hand.breaks("T4", "task a is claimed with fence 50000 after 90000000");
+        }
+    }
+}
+
 /// Guards T5.
 #[test]
 fn an_outcome_that_is_accepted_under_a_lost_claim_is_found() {

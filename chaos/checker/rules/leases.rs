@@ -6,6 +6,7 @@ use crate::checker::history::Action;
 use crate::checker::history::Call;
 use crate::checker::history::Outcome;
 use crate::checker::history::Reply;
+use crate::checker::history::Verdict;
 use crate::checker::story::Ack;
 use crate::checker::story::Story;
 use crate::checker::story::Taken;
@@ -43,14 +44,16 @@ fn lets_go(task: &Task<'_>, first: &Taken<'_>, second: &Taken<'_>) -> bool {
             .any(|reclaim| reclaim.claim == first.claim && reclaim.when.from < until)
 }
 
-/// T4: a later claim of a task has a higher fence.
+/// T4: a later claim of a task has a higher fence, unless the task had gone and the store's clock was
+/// set back before it came again.
 pub(super) fn fences_grow(story: &Story<'_>, findings: &mut Findings) {
     for (id, task) in &story.tasks {
         for (at, later) in task.taken.iter().enumerate() {
             let is_wrong = |earlier: &&Taken<'_>| {
                 let is_same = earlier.task.fence == later.task.fence;
                 let is_less = earlier.task.fence > later.task.fence;
-                is_same || is_less && earlier.when.is_before(&later.when)
+                let is_later = earlier.when.is_before(&later.when);
+                is_same || is_less && is_later && !came_again(task, earlier, later)
             };
             if let Some(earlier) = task.taken[..at].iter().find(is_wrong) {
                 let (old, new) = (earlier.task.fence, later.task.fence);
@@ -58,6 +61,22 @@ pub(super) fn fences_grow(story: &Story<'_>, findings: &mut Findings) {
             }
         }
     }
+}
+
+/// Whether the task may have gone and been added again between two claims, and the clock was set back.
+fn came_again(task: &Task<'_>, earlier: &Taken<'_>, later: &Taken<'_>) -> bool {
+    let (from, to) = (earlier.when.from, later.when.to);
+    let is_back = u64::try_from(later.now).is_ok_and(|now| now < earlier.task.fence);
+    let has_ended = task
+        .acks
+        .iter()
+        .any(|ack| ack.item.claim == earlier.claim && ack.item.verdict == Verdict::Completed);
+    let is_removed = task
+        .changes
+        .iter()
+        .any(|change| change.action == Action::Remove && change.when.may_be_in(from, to));
+    let is_added = task.adds.iter().any(|add| add.when.may_be_in(from, to));
+    is_back && is_added && (has_ended || is_removed)
 }
 
 /// T5: an ack or a renewal under a claim that does not hold the task changes nothing.
