@@ -263,21 +263,27 @@ pub(crate) struct Kept {
     pub(crate) unique_key: Option<String>,
 }
 
-/// Reads a history.
+/// Reads a history. A process that is killed may leave half a line, behind which another one begins; what
+/// it was about to send was not sent.
 pub(crate) fn read(from: impl BufRead) -> io::Result<Vec<Line>> {
     let mut lines = Vec::new();
     for (number, text) in from.lines().enumerate() {
         let text = text?;
-        match serde_json::from_str(&text) {
-            Ok(line) => lines.push(line),
-            Err(fault) => {
+        let behind = text.rfind(LINE_START).filter(|at| *at > 0).map(|at| &text[at..]);
+        let whole = serde_json::from_str(&text);
+        match behind.map(serde_json::from_str) {
+            Some(Ok(line)) if whole.is_err() => lines.push(line),
+            _ => lines.push(whole.map_err(|fault| {
                 let problem = format!("line {}: {fault}: {text}", number + 1);
-                return Err(io::Error::new(io::ErrorKind::InvalidData, problem));
-            }
+                io::Error::new(io::ErrorKind::InvalidData, problem)
+            })?),
         }
     }
     Ok(lines)
 }
+
+/// How each line starts.
+const LINE_START: &str = "{\"at\":";
 
 /// Writes a line in one piece, so that lines of several writers do not mix in a file they append to.
 pub(crate) fn write(line: &Line, to: &mut impl Write) -> io::Result<()> {

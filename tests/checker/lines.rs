@@ -28,3 +28,13 @@ fn a_line_that_is_none_is_named() {
 
     assert!(fault.to_string().starts_with("line 1: unknown variant `sang`"), "{fault}");
 }
+
+#[test]
+fn half_a_line_of_a_killed_process_is_left_out() {
+    let torn = b"{\"at\":1,\"by\":\"a.1\",\"ev{\"at\":2,\"by\":\"b.1\",\"event\":\"asked\",\"process\":\"c\"}\n";
+
+    let lines = history::read(&torn[..]).unwrap();
+
+    assert_eq!(lines.len(), 1);
+    assert_eq!((lines[0].at, lines[0].by.as_str()), (2, "b.1"));
+}

@@ -32,6 +32,10 @@ const SWEEPS_US: u64 = 1_500_000;
 /// A process that stands still for longer than this may make others late, µs.
 const PAUSE_US: u64 = 200_000;
 
+/// What the calls of a leader may take together, as the bound has it, µs. A store that is slower makes
+/// recoveries late that are many.
+const SLOW_US: u64 = 500_000;
+
 /// Within what other nodes run what a leaving node hands back, µs.
 const HANDOVER_US: u64 = 1_000_000;
 
@@ -110,7 +114,9 @@ pub(super) fn tasks_of_the_dead_run_again(story: &Story<'_>, findings: &mut Find
             if held.task.crashes + 1 >= SUSPECT_CRASHES || suspect || story.end < until {
                 continue;
             }
-            if is_disturbed(story, died, until) || is_touched(task, held.when.from, until) {
+            let is_slow = led_us(story, died, until) > SLOW_US;
+            let is_disturbed = is_slow || is_disturbed(story, died, until);
+            if is_disturbed || is_touched(task, held.when.from, until) {
                 findings.figures.unjudged += 1;
                 continue;
             }
@@ -159,6 +165,14 @@ fn is_disturbed(story: &Story<'_>, from: u64, to: u64) -> bool {
             .values()
             .flat_map(|process| &process.pauses)
             .any(|(start, end)| *start < to && *end > from && end - start > PAUSE_US)
+}
+
+/// How long leaders waited for answers to their duties between two moments, µs.
+fn led_us(story: &Story<'_>, from: u64, to: u64) -> u64 {
+    let is_duty = |what: &Call| matches!(what, Call::Reclaim { .. } | Call::Duty { .. });
+    let duties = story.calls.iter().filter(|span| is_duty(span.what));
+    let near = duties.filter(|span| span.sent < to && span.answered > from && span.reply.is_some());
+    near.map(|span| span.answered - span.sent).sum()
 }
 
 /// Who led, and when that was last known.
