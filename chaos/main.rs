@@ -82,6 +82,9 @@ struct Arguments {
     /// With --all: how many run at the same time.
     #[arg(long, default_value_t = 3)]
     parallel: usize,
+    /// With --all: do not run again what was run before, and judge again what had failed.
+    #[arg(long)]
+    resume: bool,
     /// With --all: where to write the report.
     #[arg(long)]
     report: Option<PathBuf>,
@@ -117,7 +120,7 @@ fn main() -> Result<ExitCode, Failure> {
             list();
             Ok(ExitCode::SUCCESS)
         }
-        None if arguments.all => suite::run(&arguments),
+        None if arguments.all => Ok(suite::run(&arguments)),
         None => play(&arguments),
     }
 }

@@ -1,6 +1,8 @@
 //! Each scenario on each store, with many seeds: every run is a process of its own.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::BufReader;
 use std::process::Command;
 use std::process::ExitCode;
 use std::process::Stdio;
@@ -19,6 +21,8 @@ use crate::Arguments;
 use crate::Failure;
 use crate::checker::Figures;
 use crate::checker::Judgement;
+use crate::checker::check;
+use crate::checker::history::read;
 use crate::checker::report::sentence;
 use crate::faults::Fault;
 use crate::fleet::Kind;
@@ -63,7 +67,7 @@ impl Summary {
 }
 
 /// Runs them all, and writes the report: 0 if all promises held, 1 if not.
-pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let scenarios = scenarios(arguments);
     let (next, rows) = (AtomicUsize::new(0), Mutex::new(Rows::new()));
     let (began, commit) = (SystemClock.steady(), report::commit());
@@ -86,7 +90,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let took = SystemClock.steady().saturating_sub(began);
     let is_well = rows.values().flat_map(|row| row.runs.values()).all(|run| run.broken.is_empty());
     println!("{} runs in {} s, {}", scenarios.len(), took.as_secs(), verdict(is_well));
-    Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Writes the report of what was found so far, so that a suite that is stopped leaves one.
@@ -127,7 +131,7 @@ fn scenarios(arguments: &Arguments) -> Vec<Scenario> {
     scenarios
 }
 
-/// Runs one as a process of its own.
+/// Runs one, unless that was done before.
 fn play(arguments: &Arguments, scenario: &Scenario) -> Summary {
     match try_play(arguments, scenario) {
         Ok(summary) => summary,
@@ -136,6 +140,27 @@ fn play(arguments: &Arguments, scenario: &Scenario) -> Summary {
 }
 
 fn try_play(arguments: &Arguments, scenario: &Scenario) -> Result<Summary, Failure> {
+    std::fs::create_dir_all(&arguments.histories)?;
+    let history = crate::scenario::history(&arguments.histories.canonicalize()?, scenario);
+    let kept = history.with_extension("json");
+    if arguments.resume && kept.exists() {
+        return if history.exists() {
+            let mut lines = read(BufReader::new(File::open(&history)?))?;
+            Ok(Summary::of(&check(&mut lines)))
+        } else {
+            Ok(serde_json::from_reader(File::open(&kept)?)?)
+        };
+    }
+    let summary = play_apart(arguments, scenario)?;
+    std::fs::write(kept, serde_json::to_string(&summary)?)?;
+    if summary.broken.is_empty() {
+        std::fs::remove_file(history)?;
+    }
+    Ok(summary)
+}
+
+/// Runs one as a process of its own, and takes what it says at its end.
+fn play_apart(arguments: &Arguments, scenario: &Scenario) -> Result<Summary, Failure> {
     let Scenario { name, kind, seed, seconds, .. } = scenario;
     let output = tempfile::NamedTempFile::new()?;
     let mut command = Command::new(std::env::current_exe()?);
@@ -162,14 +187,7 @@ fn try_play(arguments: &Arguments, scenario: &Scenario) -> Result<Summary, Failu
     }
     let text = std::fs::read_to_string(output.path())?;
     let found = text.lines().rev().find_map(|line| serde_json::from_str::<Summary>(line).ok());
-    let summary =
-        found.ok_or_else(|| text.lines().last().unwrap_or("it said nothing").to_owned())?;
-    if summary.broken.is_empty() {
-        let folder = arguments.histories.canonicalize()?;
-        let history = crate::scenario::history(&folder, scenario);
-        std::fs::remove_file(history)?;
-    }
-    Ok(summary)
+    Ok(found.ok_or_else(|| text.lines().last().unwrap_or("it said nothing").to_owned())?)
 }
 
 fn tell(scenario: &Scenario, summary: &Summary) {
