@@ -20,4 +20,5 @@ mod witness;
 mod crashes;
 mod files;
 mod frozen;
+mod lost;
 mod recurring;
