@@ -213,8 +213,14 @@ impl Board {
     /// Notes where a claim went.
     pub(super) fn went(&self, claim: &ClaimId, place: Place) {
         let mut claims = locked(&self.claims);
-        if claims.places.insert(claim.clone(), place).is_some() {
-            return;
+        match (claims.places.get_mut(claim), place) {
+            // What it holds it goes on holding while its partition does not answer.
+            (Some(Place::Holds(_)), Place::Doubt(_)) => return,
+            (Some(known), _) => {
+                *known = place;
+                return;
+            }
+            (None, _) => drop(claims.places.insert(claim.clone(), place)),
         }
         claims.order.push_back(claim.clone());
         if claims.order.len() > CLAIMS_MAX
@@ -238,4 +244,82 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 fn whole_us(length: Duration) -> u64 {
     u64::try_from(length.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+
+    fn board() -> (Board, ManualClock) {
+        let clock = ManualClock::at(Timestamp::EPOCH);
+        (Board::new(2, Arc::new(clock.clone())), clock)
+    }
+
+    fn saw(board: &Board, part: usize, next_us: Option<i64>, waits: bool) {
+        let next_run_at = next_us.map(Timestamp::from_us);
+        let claimed = Claimed { next_run_at, ..Claimed::nothing(Timestamp::EPOCH) };
+        board.note(7, part, board.news(part), Seen { claimed: &claimed, waits });
+    }
+
+    fn guess(board: &Board) -> Guess {
+        board.guess(7, Duration::ZERO)[1]
+    }
+
+    #[test]
+    fn what_was_seen_is_good_for_a_moment_and_until_a_hint() {
+        let (board, clock) = board();
+        assert_eq!(guess(&board), Guess::Unknown);
+        saw(&board, 1, None, false);
+        assert_eq!(guess(&board), Guess::WasQuiet);
+        saw(&board, 1, None, true);
+        assert_eq!(guess(&board), Guess::Quiet);
+        board.hint(0);
+        assert_eq!(guess(&board), Guess::Quiet, "that was for another one");
+        board.hint(1);
+        assert_eq!(guess(&board), Guess::Due);
+
+        saw(&board, 1, Some(500_000), true);
+        assert_eq!(guess(&board), Guess::Quiet);
+        assert_eq!(board.guess(7, Duration::from_millis(500))[1], Guess::Due, "ahead of its time");
+        clock.advance(Duration::from_millis(500));
+        assert_eq!(guess(&board), Guess::Due);
+        saw(&board, 1, None, true);
+        clock.advance(FRESH_FOR);
+        assert_eq!(guess(&board), Guess::Unknown);
+        assert_eq!(board.guess(8, Duration::ZERO)[1], Guess::Unknown, "another wish");
+    }
+
+    #[test]
+    fn a_partition_that_gives_no_answer_is_left_out_for_a_while() {
+        let (board, clock) = board();
+        saw(&board, 1, Some(0), true);
+        board.away(1);
+        assert_eq!(guess(&board), Guess::Away);
+        board.back(1);
+        assert_eq!(guess(&board), Guess::Due);
+        board.away(1);
+        clock.advance(AWAY_FOR);
+        assert_eq!(guess(&board), Guess::Due);
+    }
+
+    #[test]
+    fn a_claim_that_holds_tasks_is_never_in_doubt() {
+        let (board, _) = board();
+        let claim = ClaimId::parse("c").unwrap();
+        assert_eq!(board.place(&claim), None);
+        for (went, is) in [
+            (Place::Doubt(0), Place::Doubt(0)),
+            (Place::Holds(1), Place::Holds(1)),
+            (Place::Doubt(0), Place::Holds(1)),
+        ] {
+            board.went(&claim, went);
+            assert_eq!(board.place(&claim), Some(is));
+        }
+
+        for n in 0..CLAIMS_MAX {
+            board.went(&ClaimId::parse(&format!("c{n}")).unwrap(), Place::Holds(0));
+        }
+        assert_eq!(board.place(&claim), None, "the oldest is forgotten");
+    }
 }
