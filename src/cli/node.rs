@@ -68,6 +68,7 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
     let scheduler = Scheduler::new(store).kwargs_bytes_max(settings.max_kwargs_bytes);
     let api = api(settings, scheduler)?
         .readiness(move || readiness(&looked_at))
+        .leaving(handle.draining())
         .events(events)
         .default_timeout(settings.node.default_timeout);
     let greeting = greeting(settings, listener.local_addr()?);

@@ -69,13 +69,14 @@ pub(super) fn tell<T>(
     count: impl FnOnce(&T) -> usize,
 ) -> Answer<T> {
     let (who, from, ids) = (&caller.name, Shown(caller.peer), &which.0);
+    let request = &caller.request;
     match &answer {
         Ok(done) => {
             let affected = count(done);
-            info!(target: "audit", %who, %from, what, %ids, affected, "changed");
+            info!(target: "audit", %who, %from, what, %ids, affected, %request, "changed");
         }
         Err(problem) if problem.is_ambiguous() => {
-            info!(target: "audit", %who, %from, what, %ids, "perhaps changed");
+            info!(target: "audit", %who, %from, what, %ids, %request, "perhaps changed");
         }
         Err(_) => {}
     }

@@ -7,6 +7,8 @@ use axum::extract::FromRequest;
 use axum::extract::Request;
 use futures_util::StreamExt;
 
+use crate::clock::Clock;
+
 use super::Api;
 use super::problem::Answer;
 use super::problem::Kind;
@@ -30,16 +32,21 @@ impl FromRequest<Api> for BodyText {
     type Rejection = Problem;
 
     async fn from_request(request: Request, api: &Api) -> Answer<Self> {
-        let bytes = tokio::select! {
-            read = read(request.into_body()) => read?,
-            () = api.clock.sleep(BODY_WITHIN) => {
-                return Err(Problem::new(Kind::BodyTooSlow, "the body took longer than 30 s"));
-            }
-        };
+        let bytes = read_in_time(request.into_body(), &*api.clock).await?;
         let text = String::from_utf8(bytes).map_err(|error| {
             Problem::new(Kind::NotJson, format!("the body is not UTF-8: {error}"))
         })?;
         Ok(Self(text))
+    }
+}
+
+/// The bytes of a body that came in time and is not too large.
+pub(super) async fn read_in_time(body: Body, clock: &dyn Clock) -> Answer<Vec<u8>> {
+    tokio::select! {
+        read = read(body) => read,
+        () = clock.sleep(BODY_WITHIN) => {
+            Err(Problem::new(Kind::BodyTooSlow, "the body took longer than 30 s"))
+        }
     }
 }
 

@@ -2,20 +2,19 @@
 
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::MatchedPath;
 use axum::extract::Request;
 use axum::extract::State;
 use axum::http::HeaderMap;
+use axum::http::HeaderValue;
 use axum::http::header;
 use axum::middleware::Next;
 use axum::response::IntoResponse;
 use axum::response::Response;
 use futures_util::FutureExt;
-use tracing::Instrument;
-use tracing::debug;
-use tracing::debug_span;
 use tracing::error;
 
 use crate::config::Role;
@@ -23,6 +22,7 @@ use crate::config::Role;
 use super::Api;
 use super::WAIT_MAX;
 use super::auth::Peer;
+use super::named::RequestName;
 use super::problem::Kind;
 use super::problem::Problem;
 use super::routes;
@@ -30,16 +30,18 @@ use super::routes;
 /// How long a request may take, apart from what it asks to wait.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
-/// Opens the span of a request.
-pub(super) async fn traced(request: Request, next: Next) -> Response {
-    let span = debug_span!("http.request", method = %request.method(), path = request.uri().path());
-    async {
-        let response = next.run(request).await;
-        debug!(status = response.status().as_u16(), "answered");
-        response
+/// Refuses a body in an encoding that is not known here.
+pub(super) async fn decodable(request: Request, next: Next) -> Response {
+    let encodings = request.headers().get_all(header::CONTENT_ENCODING);
+    let is_known = |value: &HeaderValue| {
+        let text = value.as_bytes();
+        text.eq_ignore_ascii_case(b"gzip") || text.eq_ignore_ascii_case(b"identity")
+    };
+    if encodings.iter().all(is_known) {
+        return next.run(request).await;
     }
-    .instrument(span)
-    .await
+    let detail = "a body may be encoded with gzip, and with nothing else";
+    Problem::new(Kind::UnknownEncoding, detail).into_response()
 }
 
 /// Turns a panic into an answer, so that it costs one request and not the connection.
@@ -73,7 +75,10 @@ pub(super) async fn authenticated(
     let Some(needed) = needed else { return next.run(request).await };
     let peer = request.extensions().get().map(|Peer(address): &Peer| address.ip());
     match api.auth.admit(request.headers(), peer, needed, api.clock.steady()) {
-        Ok(caller) => {
+        Ok(mut caller) => {
+            if let Some(RequestName(name)) = request.extensions().get() {
+                caller.request = Arc::clone(name);
+            }
             request.extensions_mut().insert(caller);
             next.run(request).await
         }

@@ -11,11 +11,13 @@
 //! machine must not be turned against it: requests for host names that are not this machine's are
 //! refused. Requests from pages of other sites always are.
 
+mod again;
 mod api;
 mod audit;
 mod auth;
 mod body;
 mod guard;
+mod named;
 mod openapi;
 mod problem;
 mod router;
@@ -44,6 +46,7 @@ pub use serve::HEAD_WITHIN;
 pub use serve::serve;
 pub use tls::Tls;
 
+use self::again::Replies;
 use self::auth::Auth;
 
 /// Longest `?wait=` that is accepted.
@@ -73,6 +76,9 @@ pub struct Api {
     /// Whether any host name is taken for this machine's.
     any_host: bool,
     tls: Option<Arc<Tls>>,
+    replies: Replies,
+    /// Whoever waits is answered.
+    leaving: CancellationToken,
 }
 
 impl Api {
@@ -89,6 +95,8 @@ impl Api {
             auth: Auth::default(),
             any_host: false,
             tls: None,
+            replies: Replies::default(),
+            leaving: CancellationToken::new(),
         }
     }
 
@@ -119,6 +127,13 @@ impl Api {
     #[must_use]
     pub fn any_host(mut self) -> Self {
         self.any_host = true;
+        self
+    }
+
+    /// Answers whoever waits for a task as soon as `leaving` is cancelled, because the node drains.
+    #[must_use]
+    pub fn leaving(mut self, leaving: CancellationToken) -> Self {
+        self.leaving = leaving;
         self
     }
 

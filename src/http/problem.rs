@@ -30,6 +30,7 @@ pub(super) enum Kind {
     Conflict,
     Gone,
     TooLarge,
+    UnknownEncoding,
     Invalid,
     TooManyFailures,
     Internal,
@@ -73,6 +74,11 @@ impl Kind {
             Self::TooLarge => {
                 (StatusCode::PAYLOAD_TOO_LARGE, "/problems/too-large", "the body is too large")
             }
+            Self::UnknownEncoding => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "/problems/unknown-encoding",
+                "the body is encoded in an unknown way",
+            ),
             Self::Invalid => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "/problems/invalid", "the request is invalid")
             }
@@ -81,9 +87,17 @@ impl Kind {
                 "/problems/too-many-failures",
                 "too many wrong tokens",
             ),
-            Self::Internal => {
-                (StatusCode::INTERNAL_SERVER_ERROR, "/problems/internal", "the server is at fault")
-            }
+            Self::Internal
+            | Self::StoreAway
+            | Self::StoreFull
+            | Self::StoreUnusable
+            | Self::NotReady => self.faults_of_ours(),
+        }
+    }
+
+    /// The same for what no request can mend.
+    fn faults_of_ours(self) -> (StatusCode, &'static str, &'static str) {
+        match self {
             Self::StoreAway => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "/problems/store-away",
@@ -99,6 +113,9 @@ impl Kind {
             ),
             Self::NotReady => {
                 (StatusCode::SERVICE_UNAVAILABLE, "/problems/not-ready", "the node takes no work")
+            }
+            _ => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "/problems/internal", "the server is at fault")
             }
         }
     }

@@ -4,17 +4,25 @@ use axum::Router;
 use axum::middleware;
 use axum::routing::get;
 use axum::routing::post;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::SizeAbove;
+use tower_http::decompression::RequestDecompressionLayer;
 
 use super::Api;
+use super::again;
 use super::api::claims;
 use super::api::cluster;
 use super::api::probes;
 use super::api::queues;
 use super::api::tasks;
 use super::guard;
+use super::named;
 use super::openapi;
 use super::problem::Kind;
 use super::problem::Problem;
+
+/// Replies of fewer bytes are not worth compressing.
+const COMPRESSED_FROM: u16 = 1024;
 
 /// All routes of the API.
 ///
@@ -41,9 +49,13 @@ pub fn router(api: Api) -> Router {
             Problem::new(Kind::MethodNotAllowed, "see the Allow header")
         })
         .layer(middleware::from_fn_with_state(api.clone(), guard::timed))
+        .layer(middleware::from_fn_with_state(api.clone(), again::once))
         .layer(middleware::from_fn_with_state(api.clone(), guard::authenticated))
         .layer(middleware::from_fn_with_state(api.clone(), guard::admitted))
         .layer(middleware::from_fn(guard::caught))
-        .layer(middleware::from_fn(guard::traced))
+        .layer(RequestDecompressionLayer::new())
+        .layer(CompressionLayer::new().compress_when(SizeAbove::new(COMPRESSED_FROM)))
+        .layer(middleware::from_fn(guard::decodable))
+        .layer(middleware::from_fn_with_state(api.clone(), named::named))
         .with_state(api)
 }

@@ -129,8 +129,8 @@ impl Route {
         if self.role.is_some() {
             statuses.extend([401, 429]);
         }
-        if self.body.is_some() {
-            statuses.extend([400, 408, 413, 422]);
+        if self.method == "POST" {
+            statuses.extend([400, 408, 409, 413, 415, 422]);
         }
         if self.asks_store {
             statuses.push(503);

@@ -99,6 +99,7 @@ pub async fn serve(
     }
 
     drop(listener);
+    api.leaving.cancel();
     api.closing.cancel();
     let ended = async {
         while connections.join_next().await.is_some() {}

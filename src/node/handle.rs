@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 use crate::config::NodeConfig;
 use crate::domain::id::Callback;
 use crate::domain::id::ProcessId;
@@ -120,6 +122,12 @@ impl NodeHandle {
     /// Lets nothing new start; the node ends when what runs has ended, or at its drain timeout.
     pub fn drain(&self) {
         self.core.drain();
+    }
+
+    /// Is cancelled when the node begins to drain. Cancelling it does nothing to the node.
+    #[must_use]
+    pub fn draining(&self) -> CancellationToken {
+        self.core.draining.child_token()
     }
 
     /// Stops all runs at once, hands their tasks back, and lets the node end.

@@ -5,6 +5,7 @@ use std::sync::MutexGuard;
 use std::sync::PoisonError;
 
 use rand::Rng;
+use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use crate::domain::id::RequestId;
@@ -15,9 +16,21 @@ use crate::domain::time::Timestamp;
 #[derive(Debug)]
 pub(super) struct Ids(Mutex<StdRng>);
 
+/// Where the ids of one add come from: a generator, and what orders them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Naming<'a> {
+    pub(super) ids: &'a Ids,
+    pub(super) wall: Timestamp,
+}
+
 impl Ids {
     pub(super) fn new(rng: StdRng) -> Self {
         Self(Mutex::new(rng))
+    }
+
+    /// Ids that follow from `seed` alone.
+    pub(super) fn of(seed: [u8; 32]) -> Self {
+        Self::new(StdRng::from_seed(seed))
     }
 
     pub(super) fn request(&self) -> RequestId {

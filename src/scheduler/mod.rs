@@ -36,6 +36,8 @@ use crate::domain::draft::Draft;
 use crate::domain::draft::Task;
 use crate::domain::id::GroupId;
 use crate::domain::id::QueueName;
+#[cfg(feature = "server")]
+use crate::domain::id::RequestId;
 use crate::domain::id::TaskId;
 use crate::domain::json::KWARGS_BYTES_MAX;
 use crate::domain::task::TaskRecord;
@@ -56,6 +58,9 @@ use crate::store::Resign;
 use crate::store::Stats;
 use crate::store::Store;
 
+use self::ids::Ids;
+use self::ids::Naming;
+
 pub use copy::Copied;
 pub use copy::CopyError;
 pub use error::Error;
@@ -69,6 +74,9 @@ pub const BATCH_BYTES_MAX: usize = 8 << 20;
 /// How often an add is sent while the store is out of reach, the first time included.
 pub const ADD_TRIES: u32 = 3;
 
+/// How long a request may come again and find its own work done.
+const AGAIN_WITHIN: Duration = Duration::from_secs(86_400);
+
 /// Wait before an add is sent again; it doubles.
 const ADD_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
@@ -77,7 +85,7 @@ const ADD_AGAIN_AFTER: Duration = Duration::from_millis(100);
 pub struct Scheduler {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
-    ids: Arc<ids::Ids>,
+    ids: Arc<Ids>,
     kwargs_bytes_max: usize,
 }
 
@@ -126,7 +134,7 @@ impl Scheduler {
     ///
     /// The clock times waiting and repeats and orders fresh ids; the store's clock decides the rest.
     pub fn with(store: Arc<dyn Store>, clock: Arc<dyn Clock>, rng: StdRng) -> Self {
-        let ids = Arc::new(ids::Ids::new(rng));
+        let ids = Arc::new(Ids::new(rng));
         Self { store, clock, ids, kwargs_bytes_max: KWARGS_BYTES_MAX }
     }
 
@@ -134,6 +142,12 @@ impl Scheduler {
     #[cfg(feature = "server")]
     pub(crate) fn store(&self) -> Arc<dyn Store> {
         Arc::clone(&self.store)
+    }
+
+    /// A name for a request.
+    #[cfg(feature = "server")]
+    pub(crate) fn fresh_request(&self) -> RequestId {
+        self.ids.request()
     }
 
     /// Takes arguments of at most this many bytes: up to 1 MiB, which is the default.
@@ -170,24 +184,63 @@ impl Scheduler {
         tasks: impl IntoIterator<Item = Task>,
         existing: Existing,
     ) -> Result<Vec<Added>> {
-        let drafts = batch::check(tasks.into_iter().collect(), self.kwargs_bytes_max)?;
+        let tasks = tasks.into_iter().collect();
+        self.add_with(self.naming(), tasks, existing).await
+    }
+
+    /// Adds tasks for a request that may come again, through any scheduler: all ids that are made for it
+    /// follow from `seed`, so that a repeat finds its own work done and gets the same reply. For that,
+    /// completed tasks are kept for a day at least.
+    ///
+    /// The repeat adds a task again if it was removed meanwhile, or replaces it if another add had
+    /// replaced it.
+    ///
+    /// Cost and errors: as [`Scheduler::add_all`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Scheduler::add_all`].
+    pub async fn add_again(
+        &self,
+        seed: [u8; 32],
+        tasks: impl IntoIterator<Item = Task>,
+        existing: Existing,
+    ) -> Result<Vec<Added>> {
+        let kept = tasks.into_iter().map(|task| task.retention_at_least(AGAIN_WITHIN)).collect();
+        let naming = Naming { ids: &Ids::of(seed), wall: Timestamp::EPOCH };
+        self.add_with(naming, kept, existing).await
+    }
+
+    async fn add_with(
+        &self,
+        naming: Naming<'_>,
+        tasks: Vec<Task>,
+        existing: Existing,
+    ) -> Result<Vec<Added>> {
+        let drafts = batch::check(tasks, self.kwargs_bytes_max)?;
         let now = if drafts.iter().any(Draft::needs_now) {
             self.persist(|| self.store.now()).await?
         } else {
             Timestamp::EPOCH
         };
 
-        let add = self.plan(drafts, now, existing)?;
+        let add = self.plan(naming, drafts, now, existing)?;
         let reply = self.persist(|| self.store.add(&add)).await?;
         Ok(told_all(add.tasks.iter().map(|task| &task.id), reply.outcomes))
     }
 
     /// The request that adds these tasks. Only those that need the store's now look at `now`.
-    fn plan(&self, drafts: Vec<Draft>, now: Timestamp, existing: Existing) -> Result<Add> {
+    fn plan(
+        &self,
+        naming: Naming<'_>,
+        drafts: Vec<Draft>,
+        now: Timestamp,
+        existing: Existing,
+    ) -> Result<Add> {
         let mut errors = Vec::new();
         let mut tasks = Vec::with_capacity(drafts.len());
         for (index, draft) in drafts.into_iter().enumerate() {
-            let fresh = self.fresh_id(&draft);
+            let fresh = self.fresh_id(&draft, naming);
             match draft.plan(fresh, now) {
                 Ok(task) => {
                     let torn = batch::torn(&task, &*self.store);
@@ -202,14 +255,18 @@ impl Scheduler {
         }
         batch::check_bytes(&tasks)?;
 
-        Ok(Add { request: self.ids.request(), tasks, existing })
+        Ok(Add { request: naming.ids.request(), tasks, existing })
+    }
+
+    fn naming(&self) -> Naming<'_> {
+        Naming { ids: &self.ids, wall: self.clock.wall() }
     }
 
     /// An id that is kept in the same part of the store as the task's unique key.
-    fn fresh_id(&self, draft: &Draft) -> TaskId {
+    fn fresh_id(&self, draft: &Draft, naming: Naming<'_>) -> TaskId {
         let home = draft.unique_key().map(|key| self.store.part(key.as_str()));
         loop {
-            let id = self.ids.task(self.clock.wall());
+            let id = naming.ids.task(naming.wall);
             if home.is_none_or(|home| self.store.part(id.as_str()) == home) {
                 return id;
             }

@@ -96,7 +96,9 @@ impl<R: Send + 'static> Part for AddIn<'_, R> {
     fn ask(self, now: Timestamp) -> Ask<R> {
         let Self { scheduler, tasks, existing, tell } = self;
         let drafts = batch::check(tasks, scheduler.kwargs_bytes_max);
-        let add = match drafts.and_then(|drafts| scheduler.plan(drafts, now, existing)) {
+        let add = match drafts
+            .and_then(|drafts| scheduler.plan(scheduler.naming(), drafts, now, existing))
+        {
             Ok(add) => add,
             Err(error) => return Ask::Nothing(tell(Err(error))),
         };

@@ -50,7 +50,7 @@ struct Line(String);
 
 impl Visit for Line {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        if field.name() != "from" {
+        if !matches!(field.name(), "from" | "request") {
             write!(self.0, "{}={value:?} ", field.name()).unwrap();
         }
     }

@@ -9,6 +9,7 @@ mod faulty;
 mod asked;
 mod fixture;
 
+mod again;
 mod answers;
 mod audit;
 mod auth;

@@ -91,6 +91,7 @@ const CRATE_HOMES: &[(&str, &[&str])] = &[
         &["src/leader/", "src/handlers/", "src/node/", "src/remote/", "src/http/", "src/cli/"],
     ),
     ("toml", &["src/cli/", "src/config"]),
+    ("tower_http", &["src/http/"]),
     (
         "tracing",
         &[

@@ -264,6 +264,12 @@ impl Task {
         self
     }
 
+    /// Keeps the completed task and its result this long, or longer if that was asked for.
+    pub fn retention_at_least(self, retention: Duration) -> Self {
+        let longest = self.spec.retention.max(retention);
+        self.retention(longest)
+    }
+
     /// Adds a label, or trace context; handlers do not get it as an argument.
     pub fn metadata(mut self, key: &str, value: &str) -> Self {
         self.spec.metadata.insert(key.into(), value.into());

@@ -1,5 +1,6 @@
 //! Claims of workers that are no nodes: take, prolong, hand back.
 
+use axum::Extension;
 use axum::Json;
 use axum::extract::Path;
 use axum::extract::State;
@@ -7,6 +8,7 @@ use axum::extract::rejection::PathRejection;
 
 use crate::domain::id::ClaimId;
 use crate::http::Api;
+use crate::http::again::Seed;
 use crate::http::audit;
 use crate::http::audit::Which;
 use crate::http::auth::Caller;
@@ -24,10 +26,15 @@ use crate::store::Acked;
 pub(in crate::http) async fn take(
     State(api): State<Api>,
     caller: Caller,
+    seed: Option<Extension<Seed>>,
     BodyText(text): BodyText,
 ) -> Answer<Json<ClaimView>> {
-    let asked = claim::claim(&text)?;
-    match api.desk.claim(&asked.wish, asked.wait, &api.closing).await? {
+    let mut asked = claim::claim(&text)?;
+    if let Some(Extension(Seed(seed))) = seed {
+        let drawn = || ClaimId::generate(0, std::array::from_fn(|index| seed[index]));
+        asked.wish.claim_id.get_or_insert_with(drawn);
+    }
+    match api.desk.claim(&asked.wish, asked.wait, &api.leaving).await? {
         Given::Nothing => Ok(Json(ClaimView::of(Vec::new()))),
         Given::Tasks(tasks) => {
             let ids: Vec<_> = tasks.iter().map(|task| &task.id).collect();

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::Extension;
 use axum::Json;
 use axum::extract::Path;
 use axum::extract::State;
@@ -15,6 +16,7 @@ use crate::domain::task::TaskRecord;
 use crate::domain::time::parse_duration;
 use crate::http::Api;
 use crate::http::WAIT_MAX;
+use crate::http::again::Seed;
 use crate::http::audit;
 use crate::http::audit::Which;
 use crate::http::auth::Caller;
@@ -43,10 +45,17 @@ const LIMIT: usize = 100;
 pub(in crate::http) async fn add(
     State(api): State<Api>,
     caller: Caller,
+    seed: Option<Extension<Seed>>,
     BodyText(text): BodyText,
 ) -> Answer<(StatusCode, Json<AddedTasks>)> {
     let batch = batch::read(&text)?;
-    let answer = api.scheduler.add_all(batch.tasks, batch.existing).await.map_err(Problem::from);
+    let answer = match seed {
+        Some(Extension(Seed(seed))) => {
+            api.scheduler.add_again(seed, batch.tasks, batch.existing).await
+        }
+        None => api.scheduler.add_all(batch.tasks, batch.existing).await,
+    };
+    let answer = answer.map_err(Problem::from);
     let which = match &answer {
         Ok(added) => {
             let ids: Vec<_> = added.iter().map(|added| &added.task_id).collect();
@@ -71,7 +80,7 @@ pub(in crate::http) async fn find(
     let found = match wait {
         Some(length) => tokio::select! {
             ended = api.scheduler.wait(&id, length) => ended?,
-            () = api.closing.cancelled() => api.scheduler.find(&id).await?,
+            () = api.leaving.cancelled() => api.scheduler.find(&id).await?,
         },
         None => api.scheduler.find(&id).await?,
     };

@@ -44,6 +44,8 @@ pub(super) struct Caller {
     pub(super) name: Arc<str>,
     pub(super) role: Role,
     pub(super) peer: Option<IpAddr>,
+    /// Name of the request.
+    pub(super) request: Arc<str>,
 }
 
 /// Tokens, and who failed to give one. Cheap to clone.
@@ -84,7 +86,12 @@ impl Auth {
         steady: Duration,
     ) -> Answer<Caller> {
         if self.is_open() {
-            return Ok(Caller { name: ANYBODY.into(), role: Role::Admin, peer });
+            return Ok(Caller {
+                name: ANYBODY.into(),
+                role: Role::Admin,
+                peer,
+                request: "".into(),
+            });
         }
         let Some(given) = bearer(headers) else {
             let detail = "give a token: Authorization: Bearer TOKEN";
@@ -106,7 +113,8 @@ impl Auth {
             let detail = format!("this needs the role {needed}; the token has {role}");
             return Err(Problem::new(Kind::Forbidden, detail));
         }
-        Ok(Caller { name: Arc::clone(&known.name), role: known.role, peer })
+        let name = Arc::clone(&known.name);
+        Ok(Caller { name, role: known.role, peer, request: "".into() })
     }
 
     /// The position of the token, looked for among all, whichever it is.
@@ -146,7 +154,8 @@ impl FromRequestParts<Api> for Caller {
 
     /// Whom the guard let in.
     async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, Infallible> {
-        let nobody = || Self { name: "?".into(), role: Role::Read, peer: None };
+        let request = || Arc::from("");
+        let nobody = || Self { name: "?".into(), role: Role::Read, peer: None, request: request() };
         Ok(parts.extensions.get().cloned().unwrap_or_else(nobody))
     }
 }
