@@ -74,6 +74,9 @@ use crate::store::SuspectRoom;
 use crate::store::connect::in_memory;
 
 pub use crate::clock::ManualClock;
+pub use crate::node::Gate;
+pub use crate::node::Part;
+pub use crate::node::Work;
 
 /// Most runs of one call, so that a task which is always due does not run for ever.
 pub const RUNS_MAX: usize = 10_000;

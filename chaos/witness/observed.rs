@@ -1,6 +1,9 @@
 //! A store whose calls by a node are written down.
 
-#![expect(clippy::wildcard_imports, reason = "a store names all of its contract")]
+#![cfg_attr(
+    not(test),
+    expect(clippy::wildcard_imports, reason = "a store names all of its contract")
+)]
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -70,6 +70,7 @@ impl Election {
         let resign = Resign { process: Some(candidate.process.clone()) };
 
         tokio::select! {
+            biased;
             answer = candidate.store.resign(&resign) => match answer {
                 Ok(ended) => tracing::debug!(led = ended.is_some(), "resigned"),
                 Err(error) => self.trouble.tell("resign", &error),
@@ -82,6 +83,7 @@ impl Election {
     async fn win(&mut self) -> Tenure {
         loop {
             self.candidate.seen.until_vacant(&self.candidate.process).await;
+            self.end_what_stands_still().await;
 
             self.may_lead = true;
             match self.candidate.bid().await {
@@ -98,6 +100,20 @@ impl Election {
 
             let spread = self.candidate.rng.random_range(0.8..1.2);
             self.candidate.clock.sleep(CAMPAIGN_EVERY.mul_f64(spread)).await;
+        }
+    }
+
+    /// Ends a term that only the store holds for one that goes on. If the call fails the bid that
+    /// follows is lost, and both come again.
+    async fn end_what_stands_still(&mut self) {
+        let candidate = &self.candidate;
+        let Some(process) = candidate.seen.left_behind(&candidate.process) else { return };
+        match candidate.store.resign(&Resign { process: Some(process) }).await {
+            Ok(Some(old)) => {
+                tracing::warn!(node = %old.node, "the leader is gone and its term went on; it is ended");
+            }
+            Ok(None) => {}
+            Err(error) => self.trouble.tell("resign", &error),
         }
     }
 
@@ -154,6 +170,7 @@ async fn hold(candidate: &Candidate, tenure: &Tenure, trouble: &mut Trouble) -> 
             return Over::Lapsed;
         }
         let answer = tokio::select! {
+            biased;
             answer = candidate.bid() => answer,
             () = candidate.clock.sleep(left) => return Over::Lapsed,
         };

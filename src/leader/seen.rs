@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use crate::clock::Clock;
 use crate::domain::id::NodeName;
 use crate::domain::id::ProcessId;
+use crate::domain::lease::TERM_TTL;
 use crate::domain::time::Timestamp;
 use crate::events::Event;
 use crate::events::Events;
@@ -36,6 +37,8 @@ struct View {
     now: Option<Timestamp>,
     /// When the reply arrived, by the own steady clock.
     arrived: Duration,
+    /// When the first reply arrived that showed this very term with this very end.
+    since: Duration,
 }
 
 impl Seen {
@@ -62,6 +65,9 @@ impl Seen {
         let old = std::mem::replace(&mut view.leader, leader.cloned());
         view.now = Some(now);
         view.arrived = self.clock.steady();
+        if old != view.leader {
+            view.since = view.arrived;
+        }
         drop(view);
 
         self.changed.notify_waiters();
@@ -83,7 +89,16 @@ impl Seen {
         view.now.map(|now| now.plus(elapsed))
     }
 
-    /// Returns when `process` may stand: nobody else leads, or the term has ended.
+    /// Who leads by the store's word alone: its term was not renewed for its whole length by the own
+    /// clock, so it is not trusted any more. That happens when the store's clock was set back after
+    /// the leader had died; its term would go on for as long as that.
+    pub(super) fn left_behind(&self, process: &ProcessId) -> Option<ProcessId> {
+        let view = self.view();
+        let leader = view.leader.as_ref().filter(|leader| leader.process != *process)?;
+        view.stands_still().then(|| leader.process.clone())
+    }
+
+    /// Returns when `process` may stand: nobody else leads, or the term has ended or stands still.
     ///
     /// # Cancel safety
     ///
@@ -99,6 +114,7 @@ impl Seen {
                 return;
             }
             tokio::select! {
+                biased;
                 () = changed => {}
                 () = self.clock.sleep(left) => {}
             }
@@ -109,7 +125,7 @@ impl Seen {
     fn taken_for(&self, process: &ProcessId) -> Duration {
         let view = self.view();
         match (&view.leader, view.now) {
-            (Some(leader), Some(now)) if leader.process != *process => {
+            (Some(leader), Some(now)) if leader.process != *process && !view.stands_still() => {
                 let ends = view.arrived + leader.until.since(now);
                 ends.saturating_sub(self.clock.steady())
             }
@@ -134,6 +150,14 @@ impl Seen {
 
     fn view(&self) -> MutexGuard<'_, View> {
         self.view.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl View {
+    /// Whether the store showed the same end of the same term at two moments that are further apart
+    /// than the term is long. Who led has stopped then: it trusts its term for less (L1).
+    fn stands_still(&self) -> bool {
+        self.arrived.saturating_sub(self.since) >= TERM_TTL
     }
 }
 

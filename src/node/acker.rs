@@ -73,6 +73,7 @@ impl Acker {
         while is_open || !in_flight.is_empty() {
             let has_room = self.waiting() < VERDICTS_WAITING_MAX;
             tokio::select! {
+                biased;
                 Some(hindrance) = in_flight.next() => self.line(hindrance).in_flight -= 1,
                 count = self.verdicts.recv_many(&mut batch, BATCH_MAX), if is_open && has_room => {
                     is_open = count > 0;

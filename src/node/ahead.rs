@@ -13,14 +13,16 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::thread;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::clock::Alarm;
 use crate::domain::time::Timestamp;
 
 use super::core::Core;
 use super::pace::CLAIM_AHEAD;
+use super::place::Bell;
+use super::place::Ending;
+use super::place::Part;
+use super::place::Place;
 use super::run::Run;
 use super::runner::Runner;
 
@@ -31,7 +33,7 @@ const WAIT_MAX: Duration = CLAIM_AHEAD.saturating_add(Duration::from_secs(1));
 #[derive(Clone, Debug)]
 pub(super) struct Ahead {
     heap: Arc<Mutex<Heap>>,
-    alarm: Arc<dyn Alarm>,
+    core: Arc<Core>,
 }
 
 #[derive(Debug, Default)]
@@ -50,8 +52,8 @@ struct Waiting {
 
 impl Ahead {
     /// Nothing waits yet.
-    pub(super) fn new(core: &Core) -> Self {
-        Self { heap: Arc::default(), alarm: Arc::clone(&core.alarm) }
+    pub(super) fn new(core: Arc<Core>) -> Self {
+        Self { heap: Arc::default(), core }
     }
 
     /// Starts the thread that starts what has become due.
@@ -59,14 +61,27 @@ impl Ahead {
     /// # Errors
     ///
     /// If the system has no more threads.
-    pub(super) fn watch(&self, core: Arc<Core>, runner: Arc<Runner>) -> io::Result<JoinHandle<()>> {
+    pub(super) fn watch(&self, runner: Arc<Runner>) -> io::Result<Ending> {
         let ahead = self.clone();
+        if let Place::Together(gate) = &self.core.place {
+            return Ok(Ending::task(&**gate, Part::Alarm, ahead.watch_as_task(runner)));
+        }
+
         let watch = move || {
-            while let Some(next) = ahead.start_due(&core, &runner) {
-                ahead.alarm.wait(next.map(|at| core.store_time.steady_at(at)));
+            while let Some(next) = ahead.start_due(&runner) {
+                if let Bell::Thread(alarm) = &ahead.core.bell {
+                    alarm.wait(next);
+                }
             }
         };
-        thread::Builder::new().name("taskshed-alarm".into()).spawn(watch)
+        let thread = thread::Builder::new().name("taskshed-alarm".into()).spawn(watch)?;
+        Ok(Ending::Thread(thread))
+    }
+
+    async fn watch_as_task(self, runner: Arc<Runner>) {
+        while let Some(next) = self.start_due(&runner) {
+            self.core.bell.wait(&*self.core.clock, next).await;
+        }
     }
 
     /// Lets runs wait for their `run_at`. Answers those that came after [`Ahead::close`].
@@ -84,7 +99,7 @@ impl Ahead {
         let is_sooner = heap.earliest() != before;
         drop(heap);
         if is_sooner {
-            self.alarm.ring();
+            self.core.bell.ring();
         }
         Vec::new()
     }
@@ -93,26 +108,30 @@ impl Ahead {
     pub(super) fn close(&self) -> Vec<Arc<Run>> {
         let mut heap = self.lock();
         heap.is_closed = true;
-        let waiting = std::mem::take(&mut heap.waiting);
+        let waiting = heap.take_all().collect();
         drop(heap);
-        self.alarm.ring();
-        waiting.into_iter().map(|Reverse(waiting)| waiting.run).collect()
+        self.core.bell.ring();
+        waiting
     }
 
-    /// Starts what is due. Answers the `run_at` to wait for, or `None` when the thread is to end.
+    /// Starts what is due. Answers the steady count to wait for, or `None` at the end.
+    ///
+    /// What has turned out to be far off is handed back: the store's clock was set back, and it would
+    /// hold a slot for as long, where nobody could cancel it.
     #[expect(clippy::option_option, reason = "the end, and no next moment, are different things")]
-    fn start_due(&self, core: &Core, runner: &Arc<Runner>) -> Option<Option<Timestamp>> {
+    fn start_due(&self, runner: &Arc<Runner>) -> Option<Option<Duration>> {
         let mut heap = self.lock();
         if heap.is_closed {
             return None;
         }
-        let now = core.store_time.now();
+        let store_time = &self.core.store_time;
+        let now = store_time.now();
         let mut due = Vec::new();
         while heap.earliest().is_some_and(|run_at| run_at <= now) {
             due.extend(heap.waiting.pop().map(|Reverse(waiting)| waiting.run));
         }
         let far = heap.take_after(now.plus(WAIT_MAX));
-        let next = heap.earliest();
+        let next = heap.earliest().map(|run_at| store_time.steady_at(run_at));
         drop(heap);
         if !due.is_empty() {
             runner.start(due);
@@ -127,6 +146,10 @@ impl Ahead {
 }
 
 impl Heap {
+    fn take_all(&mut self) -> impl Iterator<Item = Arc<Run>> + use<> {
+        std::mem::take(&mut self.waiting).into_iter().map(|Reverse(waiting)| waiting.run)
+    }
+
     fn earliest(&self) -> Option<Timestamp> {
         self.waiting.peek().map(|Reverse(waiting)| waiting.key.0)
     }
@@ -136,7 +159,7 @@ impl Heap {
         if self.earliest().is_none_or(|run_at| run_at <= at) {
             return Vec::new();
         }
-        std::mem::take(&mut self.waiting).into_iter().map(|Reverse(waiting)| waiting.run).collect()
+        self.take_all().collect()
     }
 }
 

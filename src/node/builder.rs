@@ -20,7 +20,6 @@ use crate::config::QueueWeight;
 use crate::config::Wake;
 use crate::domain::id::Callback;
 use crate::domain::id::NodeName;
-use crate::domain::id::ProcessId;
 use crate::domain::id::QueueName;
 use crate::events::Events;
 use crate::handlers::Context;
@@ -35,7 +34,8 @@ use super::Node;
 use super::claims::Claims;
 use super::core::Core;
 use super::dice::Dice;
-use super::dice::unix_ms;
+use super::place::Gate;
+use super::place::Place;
 use super::slots::Slots;
 use super::store_time::StoreTime;
 
@@ -49,6 +49,7 @@ pub struct Builder {
     clock: Arc<dyn Clock>,
     events: Events,
     seed: Option<u64>,
+    place: Place,
 }
 
 impl Builder {
@@ -56,7 +57,8 @@ impl Builder {
         let config = parsed("name", NodeName::parse("node")).map(NodeConfig::new);
         let clock = Arc::new(SystemClock);
         let events = Events::default();
-        Self { store, config, handlers: Handlers::default(), clock, events, seed: None }
+        let place = Place::Apart;
+        Self { store, config, handlers: Handlers::default(), clock, events, seed: None, place }
     }
 
     /// Takes all settings at once, in place of those set before.
@@ -175,6 +177,15 @@ impl Builder {
         self
     }
 
+    /// Runs all parts of the node as tasks of the caller's runtime, behind `gate`, for simulations.
+    ///
+    /// Nothing then keeps a handler that blocks from harming the node; time must be a clock's whose
+    /// [`Clock::sleep`] the caller moves on.
+    pub fn together(mut self, gate: Arc<dyn Gate>) -> Self {
+        self.place = Place::Together(gate);
+        self
+    }
+
     /// Checks everything.
     ///
     /// # Errors
@@ -184,16 +195,18 @@ impl Builder {
         let config = self.config?;
         config.check()?;
         let clock = self.clock;
+        let dice = Dice::new(self.seed, &config.name);
         let core = Core {
             store: self.store,
-            process: ProcessId::generate(unix_ms(&*clock), rand::random()),
+            process: dice.process_id(&*clock),
             callbacks: self.handlers.callbacks(),
             handlers: self.handlers,
             seen: Seen::new(Arc::clone(&clock), self.events.clone()),
             events: self.events,
             store_time: StoreTime::new(Arc::clone(&clock)),
-            alarm: clock.alarm(),
-            dice: Dice::new(self.seed, &config.name),
+            bell: self.place.bell(&*clock),
+            place: self.place,
+            dice,
             slots: Slots::new(config.concurrency),
             claims: Claims::default(),
             beat: Notify::new(),

@@ -75,6 +75,7 @@ impl Claimer {
             self.pace.set_hints(hints.come());
             let under_way = asked.len();
             tokio::select! {
+                biased;
                 Some(end) = asked.next() => self.take(end).await,
                 () = stop.cancelled(), if !stop.is_cancelled() => {}
                 () = self.wait(&hints, under_way), if !stop.is_cancelled() => {
@@ -113,6 +114,7 @@ impl Claimer {
         let has_room =
             |slots: &Slots| slots.suspects() < suspects || (is_held_up && slots.held() < held);
         tokio::select! {
+            biased;
             () = hints.hinted(), if self.pace.wants_hints() => self.pace.hint(),
             () = self.core.slots.wait_until(has_room) => self.pace.hint(),
             () = self.core.clock.sleep(length) => {}
@@ -125,6 +127,7 @@ impl Claimer {
         if let Some(until) = self.isolated_until {
             let left = until.saturating_sub(self.core.clock.steady());
             tokio::select! {
+                biased;
                 () = self.core.slots.wait_until(|slots| slots.held() == 0) => {}
                 () = self.core.clock.sleep(left) => {}
             }
@@ -220,6 +223,7 @@ async fn ask(core: Arc<Core>, claim: Claim, stop: CancellationToken) -> (Claim, 
             }
             Err(error) => {
                 tokio::select! {
+                    biased;
                     () = stop.cancelled() => return (claim, None),
                     () = outage.wait(&core, &error) => {}
                 }

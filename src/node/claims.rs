@@ -5,7 +5,7 @@
 //! starts (T9); runs of `exclusive` tasks are stopped, before the store may give their tasks away
 //! (N3); other runs go on, because a store that is away for a while must not cost an hour's work.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -77,7 +77,7 @@ impl HeldClaim {
 /// All claims of a node of which a task is not acked yet.
 #[derive(Debug, Default)]
 pub(super) struct Claims {
-    held: Mutex<HashMap<ClaimId, Held>>,
+    held: Mutex<BTreeMap<ClaimId, Held>>,
     emptied: Notify,
 }
 
@@ -205,7 +205,7 @@ impl Claims {
         self.lock().values().for_each(|held| held.claim.look_again());
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<ClaimId, Held>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<ClaimId, Held>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

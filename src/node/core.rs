@@ -10,7 +10,6 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::Alarm;
 use crate::clock::Clock;
 use crate::config::NodeConfig;
 use crate::domain::id::Callback;
@@ -25,6 +24,8 @@ use crate::store::Store;
 
 use super::claims::Claims;
 use super::dice::Dice;
+use super::place::Bell;
+use super::place::Place;
 use super::slots::Slots;
 use super::store_time::StoreTime;
 
@@ -40,8 +41,9 @@ pub(super) struct Core {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) events: Events,
     pub(super) store_time: StoreTime,
+    pub(super) place: Place,
     /// Wakes who waits for a `run_at`.
-    pub(super) alarm: Arc<dyn Alarm>,
+    pub(super) bell: Bell,
     pub(super) dice: Dice,
     pub(super) slots: Slots,
     pub(super) claims: Claims,
@@ -78,7 +80,7 @@ impl Core {
     /// Learns the store's clock from a reply that just arrived to a request sent at `sent`.
     pub(super) fn observe(&self, now: Timestamp, sent: Duration) {
         if self.store_time.observe(now, sent, self.clock.steady()) {
-            self.alarm.ring();
+            self.bell.ring();
         }
     }
 

@@ -12,6 +12,7 @@ use rand::rngs::StdRng;
 use crate::clock::Clock;
 use crate::domain::id::ClaimId;
 use crate::domain::id::NodeName;
+use crate::domain::id::ProcessId;
 use crate::domain::retry::Jitter;
 
 /// Rolls dice: jitter, claim ids, the order of queues.
@@ -50,6 +51,11 @@ impl Dice {
         ClaimId::generate(unix_ms(clock), self.rng().random())
     }
 
+    /// An id for a new process.
+    pub(super) fn process_id(&self, clock: &dyn Clock) -> ProcessId {
+        ProcessId::generate(unix_ms(clock), self.rng().random())
+    }
+
     /// Dice of their own for a part that rolls many.
     pub(super) fn fork(&self) -> StdRng {
         StdRng::from_rng(&mut *self.rng())
@@ -61,7 +67,7 @@ impl Dice {
 }
 
 /// Milliseconds since the Unix epoch, for ids that sort by the time of their making.
-pub(super) fn unix_ms(clock: &dyn Clock) -> u64 {
+fn unix_ms(clock: &dyn Clock) -> u64 {
     u64::try_from(clock.wall().as_us() / 1000).unwrap_or(0)
 }
 

@@ -51,6 +51,7 @@ impl Drained {
 pub(super) async fn drain(core: &Core, ahead: &Ahead, runner: &Runner) -> Drained {
     info!(node = %core.config.name, held = core.slots.held(), "the node drains");
     tokio::select! {
+        biased;
         () = finish(core, ahead, runner) => {}
         () = core.stopping.cancelled() => {}
         () = core.clock.sleep(core.config.drain_timeout) => {}
@@ -60,6 +61,7 @@ pub(super) async fn drain(core: &Core, ahead: &Ahead, runner: &Runner) -> Draine
     stop_runs(core, is_hurried);
     let wait = if is_hurried { STOP_NOW_TIMEOUT } else { STOP_TIMEOUT };
     tokio::select! {
+        biased;
         () = finish(core, ahead, runner) => {}
         () = hurry(core, is_hurried) => {}
         () = core.clock.sleep(wait) => {}

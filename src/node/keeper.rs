@@ -11,7 +11,6 @@
 use std::io;
 use std::sync::Arc;
 use std::thread;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -34,6 +33,9 @@ use crate::store::Store;
 
 use super::core::Core;
 use super::outage::Outage;
+use super::place::Ending;
+use super::place::Part;
+use super::place::Place;
 
 /// Most rounds of calls that are unanswered at once.
 const ROUNDS_IN_FLIGHT_MAX: usize = 4;
@@ -69,14 +71,20 @@ impl Keeper {
     /// # Errors
     ///
     /// If the system has no more threads.
-    pub(super) fn start(core: Arc<Core>, stop: CancellationToken) -> io::Result<JoinHandle<()>> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    pub(super) fn start(core: Arc<Core>, stop: CancellationToken) -> io::Result<Ending> {
+        let place = core.place.clone();
         let store = core.store.apart();
         let outage = Outage::new("keep");
         let keeper = Self { core, store, outage, has_joined: false, warned_of_skew: false };
-        thread::Builder::new()
+        if let Place::Together(gate) = place {
+            return Ok(Ending::task(&*gate, Part::Keeper, keeper.run(stop)));
+        }
+
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let thread = thread::Builder::new()
             .name("taskshed-keeper".into())
-            .spawn(move || runtime.block_on(keeper.run(stop)))
+            .spawn(move || runtime.block_on(keeper.run(stop)))?;
+        Ok(Ending::Thread(thread))
     }
 
     async fn run(mut self, stop: CancellationToken) {
@@ -191,6 +199,7 @@ impl Keeper {
         let keep =
             Keep { beat: Some(self.beat(true)), claims: Vec::new(), ttl: self.core.config.lease };
         let left = tokio::select! {
+            biased;
             kept = self.store.keep(&keep) => kept.is_ok(),
             () = self.core.clock.sleep(LEAVE_TIMEOUT) => false,
         };

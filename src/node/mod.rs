@@ -41,6 +41,7 @@ mod order;
 mod outage;
 mod outcome;
 mod pace;
+mod place;
 mod run;
 mod runner;
 mod slots;
@@ -67,6 +68,7 @@ use self::core::Core;
 use self::hints::HintBox;
 use self::keeper::Keeper;
 use self::keeper::LEAVE_TIMEOUT;
+use self::place::Ending;
 use self::runner::Runner;
 
 pub use builder::Builder;
@@ -74,6 +76,9 @@ pub use drain::Drained;
 pub use handle::NodeHandle;
 pub use handle::NodeStatus;
 pub use handle::OpenTask;
+pub use place::Gate;
+pub use place::Part;
+pub use place::Work;
 pub(crate) use runner::run_alone;
 
 /// One process of the cluster, ready to run.
@@ -121,6 +126,7 @@ impl Node {
         let core = self.core;
         let wired = Wired::start(&core)?;
         tokio::select! {
+            biased;
             () = shutdown => core.drain(),
             () = core.draining.cancelled() => {}
         }
@@ -135,7 +141,7 @@ struct Wired {
     leader: JoinSet<()>,
     runner: Arc<Runner>,
     ahead: Ahead,
-    keeper: std::thread::JoinHandle<()>,
+    keeper: Ending,
     keeper_stop: CancellationToken,
     _parts_stop: PartsStop,
 }
@@ -145,12 +151,14 @@ struct PartsStop {
     _keeper: DropGuard,
     _gone: DropGuard,
     ahead: Ahead,
+    alarm: Option<Ending>,
     handlers: Option<Runtime>,
 }
 
 impl Drop for PartsStop {
     fn drop(&mut self) {
         drop(self.ahead.close());
+        drop(self.alarm.take());
         if let Some(handlers) = self.handlers.take() {
             // A handler that blocks its thread must not hang the end of the node.
             handlers.shutdown_background();
@@ -160,34 +168,33 @@ impl Drop for PartsStop {
 
 impl Wired {
     fn start(core: &Arc<Core>) -> Result<Self, StartError> {
-        let handlers = tokio::runtime::Builder::new_multi_thread()
-            .thread_name("taskshed-run")
-            .enable_all()
-            .build()?;
+        let (handlers, runtime) = core.place.handlers()?;
         let (verdicts, decided) = mpsc::channel(VERDICTS_WAITING_MAX);
-        let runner = Arc::new(Runner::new(Arc::clone(core), handlers.handle().clone(), verdicts));
-        let ahead = Ahead::new(core);
+        let runner = Arc::new(Runner::new(Arc::clone(core), runtime, verdicts));
+        let ahead = Ahead::new(Arc::clone(core));
         let keeper_stop = CancellationToken::new();
-        let parts_stop = PartsStop {
+        let mut parts_stop = PartsStop {
             _keeper: keeper_stop.clone().drop_guard(),
             _gone: core.gone.clone().drop_guard(),
             ahead: ahead.clone(),
-            handlers: Some(handlers),
+            alarm: None,
+            handlers,
         };
-        let _ends_by_itself = ahead.watch(Arc::clone(core), Arc::clone(&runner))?;
+        parts_stop.alarm = Some(ahead.watch(Arc::clone(&runner))?);
         let keeper = Keeper::start(Arc::clone(core), keeper_stop.clone())?;
 
         let mut loops = JoinSet::new();
-        loops.spawn(Acker::new(Arc::clone(core), decided).run());
+        let place = &core.place;
+        place.spawn(&mut loops, Acker::new(Arc::clone(core), decided).run());
         if core.config.runs_tasks && !core.callbacks.is_empty() {
             let hints = Arc::new(HintBox::default());
             if core.config.wake == crate::config::Wake::EventDriven {
-                loops.spawn(hints::listen(Arc::clone(core), Arc::clone(&hints)));
+                place.spawn(&mut loops, hints::listen(Arc::clone(core), Arc::clone(&hints)));
             }
             let claimer = Claimer::new(Arc::clone(core), Arc::clone(&runner), ahead.clone());
             let stop = core.draining.clone();
             let claimed_out = core.claimed_out.clone().drop_guard();
-            loops.spawn(async move {
+            place.spawn(&mut loops, async move {
                 claimer.run(hints, stop).await;
                 drop(claimed_out);
             });
@@ -196,7 +203,7 @@ impl Wired {
         }
         let mut leader = JoinSet::new();
         if core.config.stands_for_leader {
-            leader.spawn(candidate(core).run(core.draining.clone()));
+            place.spawn(&mut leader, candidate(core).run(core.draining.clone()));
         }
         Ok(Self { loops, leader, runner, ahead, keeper, keeper_stop, _parts_stop: parts_stop })
     }
@@ -207,15 +214,14 @@ impl Wired {
         // A node that leaves resigns as soon as it drains, and the others hear of it.
         if !self.leader.is_empty() {
             tokio::select! {
+                biased;
                 _ = self.leader.join_next() => {}
                 () = core.clock.sleep(LEAVE_TIMEOUT) => {}
             }
         }
         self.loops.shutdown().await;
         self.keeper_stop.cancel();
-        let keeper = self.keeper;
-        let _a_panicked_keeper_has_ended_too =
-            tokio::task::spawn_blocking(move || keeper.join()).await;
+        self.keeper.wait().await;
         drained
     }
 }

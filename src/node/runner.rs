@@ -38,6 +38,9 @@ use super::outcome::RunEnd;
 use super::outcome::outcome;
 use super::outcome::stopped;
 use super::outcome::unless_committed;
+use super::place::Part;
+use super::place::Place;
+use super::place::until_gone;
 use super::run::Phase;
 use super::run::Run;
 
@@ -76,6 +79,14 @@ impl Runner {
     /// A batch crosses to the other runtime as one task and spreads there, because crossing costs
     /// more than most short runs.
     pub(super) fn start(self: &Arc<Self>, mut runs: Vec<Arc<Run>>) {
+        if let Place::Together(gate) = &self.core.place {
+            for run in runs {
+                let work = until_gone(&self.core.gone, Arc::clone(self).execute(run));
+                self.tracker.spawn_on(gate.admit(Part::Handlers, work), &self.runtime);
+            }
+            return;
+        }
+
         let runner = Arc::clone(self);
         if runs.len() == 1 {
             if let Some(run) = runs.pop() {
@@ -101,7 +112,13 @@ impl Runner {
     pub(super) fn hand_back(self: &Arc<Self>, runs: Vec<Arc<Run>>) {
         for run in runs {
             let runner = Arc::clone(self);
-            self.tracker.spawn_on(async move { runner.release(run).await }, &self.runtime);
+            let work = async move { runner.release(run).await };
+            if let Place::Together(gate) = &self.core.place {
+                let work = until_gone(&self.core.gone, work);
+                self.tracker.spawn_on(gate.admit(Part::Handlers, work), &self.runtime);
+            } else {
+                self.tracker.spawn_on(work, &self.runtime);
+            }
         }
     }
 
@@ -133,6 +150,7 @@ impl Runner {
             }
             run.enter(Phase::Waiting);
             tokio::select! {
+                biased;
                 () = run.stopper.stopped() => {}
                 () = changed => {}
             }

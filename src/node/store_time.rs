@@ -44,8 +44,8 @@ const BEST_KEPT: Duration = Duration::from_secs(10);
 /// Clocks are read in whole microseconds; two of them cannot be told apart from a step.
 const ROUNDING_US: i64 = 2;
 
-/// A step forward by more than this lets tasks fall due that nobody waits for precisely.
-const STEP_US: i64 = 1_000;
+/// A step by more than this changes when tasks are due for which somebody waits precisely.
+const STEP_US: u64 = 1_000;
 
 impl StoreTime {
     /// Follows by `clock`. Until the first reply it supposes that the store's clock is this one's
@@ -69,8 +69,8 @@ impl StoreTime {
     }
 
     /// Learns from a reply that showed `now`; `sent` and `arrived` are steady counts from before the
-    /// request and after the reply. Answers whether the store's clock turned out to be clearly
-    /// ahead, so that who sleeps until a moment of it should look again.
+    /// request and after the reply. Answers whether the store's clock turned out to be clearly ahead
+    /// or behind, so that who sleeps until a moment of it should look again.
     pub(super) fn observe(&self, now: Timestamp, sent: Duration, arrived: Duration) -> bool {
         let low_us = now.as_us() - as_us(arrived);
         let high_us = now.as_us() - as_us(sent) + ROUNDING_US;
@@ -86,7 +86,7 @@ impl StoreTime {
 
         *best = Some(Best { low_us, arrived });
         let before_us = self.offset_us.swap(low_us, Ordering::Relaxed);
-        low_us - before_us > STEP_US
+        low_us.abs_diff(before_us) > STEP_US
     }
 
     /// How far this machine's wall clock is ahead of the store's, µs.
@@ -136,13 +136,13 @@ mod tests {
         time.observe(wall, clock.steady(), clock.steady());
 
         let back = wall.minus(Duration::from_secs(3));
-        time.observe(back, clock.steady(), clock.steady());
+        assert!(time.observe(back, clock.steady(), clock.steady()));
 
         assert_eq!(time.now(), back);
     }
 
     #[test]
-    fn a_step_forward_wakes_who_waits() {
+    fn a_step_wakes_who_waits() {
         let (clock, time, wall) = start();
         assert!(!time.observe(wall, clock.steady(), clock.steady()));
 

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use serde_json::Value;
+use taskshed::clock::Clock;
 use taskshed::domain::state::TaskState;
 use taskshed::events::Event;
 use taskshed::handlers::Context;
@@ -127,6 +128,24 @@ async fn no_run_starts_from_a_claim_that_is_not_trusted_any_more() {
     shed.store.freeze(false);
     assert_eq!(shed.started(&id).await, "a");
     assert_eq!(shed.ended(&id).await, (TaskState::Completed, None));
+}
+
+/// Guards T8: a task that was claimed ahead must wait if the store's clock is set back, but not here,
+/// where it would hold a slot and a lease for an hour, and could not be cancelled.
+#[tokio::test]
+async fn a_task_that_was_claimed_ahead_is_handed_back_if_the_clock_is_set_back() {
+    let (mut shed, clock) = Shed::manual();
+    let live = Live::start(shed.node("a").handler("x", fine));
+    until("the node is there", async || live.handle.is_ready()).await;
+    let id = shed.add(task("x").run_in(MS * 40)).await;
+    until("the task is claimed ahead", async || live.handle.status().held == 1).await;
+
+    clock.set_wall(clock.wall().minus(Duration::from_secs(3600)));
+    live.handle.beat();
+
+    until("it is handed back", async || live.handle.status().held == 0).await;
+    until("the store knows", async || shed.find(&id).await.state == TaskState::Scheduled).await;
+    assert!(!shed.rest().iter().any(|event| matches!(event, Event::Started { .. })));
 }
 
 /// Guards T9: the same when the lease turns out to be lost.

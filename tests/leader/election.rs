@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use taskshed::clock::Clock;
 use taskshed::domain::id::NodeName;
 use taskshed::domain::lease::TERM_TRUSTED_FOR;
 use taskshed::domain::lease::TERM_TTL;
@@ -66,6 +67,42 @@ async fn when_the_leader_dies_another_leads_a_higher_term_after_its_end() {
     assert!(fleet.leader().await.unwrap().term > term);
     assert!(took > SECOND * 7, "the term of the old leader had not ended");
     assert!(took <= TERM_TTL + SECOND, "{took:?}");
+}
+
+/// Guards N2: the term of a dead leader does not go on for as long as the store's clock was set back.
+#[tokio::test]
+async fn a_dead_leader_is_followed_though_the_stores_clock_was_set_back() {
+    let mut fleet = Fleet::new();
+    let nodes = [fleet.node("a"), fleet.node("b"), fleet.node("c")];
+    let (name, term) = fleet.elected().await;
+    fleet.pass(SECOND * 5).await;
+    let (leader, _) = leading(&nodes, &name);
+
+    leader.kill();
+    fleet.clock.set_wall(fleet.clock.wall().minus(SECOND * 3600));
+    let took = fleet
+        .pass_until(SECOND * 60, async || {
+            fleet.leader().await.is_some_and(|leader| leader.node != name)
+        })
+        .await;
+
+    assert!(fleet.leader().await.unwrap().term > term);
+    assert!(took <= TERM_TTL + SECOND * 2, "{took:?}");
+}
+
+/// Guards L1: who still leads renews its term, so its record does not stand still.
+#[tokio::test]
+async fn a_leader_keeps_its_term_though_the_stores_clock_was_set_back() {
+    let mut fleet = Fleet::new();
+    let _nodes = [fleet.node("a"), fleet.node("b"), fleet.node("c")];
+    let elected = fleet.elected().await;
+    fleet.pass(SECOND * 5).await;
+
+    fleet.clock.set_wall(fleet.clock.wall().minus(SECOND * 3600));
+    fleet.pass(SECOND * 60).await;
+
+    let leader = fleet.leader().await.unwrap();
+    assert_eq!((leader.node, leader.term), elected);
 }
 
 #[tokio::test]

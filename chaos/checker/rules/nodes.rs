@@ -80,7 +80,9 @@ fn handed_back_runs_soon(
             let is_own = |taken: &&Taken<'_>| taken.claim == ack.item.claim && taken.by == name;
             let Some(taken) = task.taken.iter().find(is_own) else { continue };
             let is_back = ack.done == Some(true) && ack.item.verdict == Verdict::Release;
-            if !is_back || ack.when.from < asked {
+            // A suspect has little room, and may have to wait.
+            let is_suspect = taken.task.crashes >= SUSPECT_CRASHES;
+            if !is_back || is_suspect || ack.when.from < asked {
                 continue;
             }
             let at = ack.when.to;

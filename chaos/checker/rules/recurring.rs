@@ -35,7 +35,10 @@ pub(super) fn the_grid_is_kept(story: &Story<'_>, findings: &mut Findings) {
 fn judge(story: &Story<'_>, id: &str, task: &Task<'_>, interval_us: i64, findings: &mut Findings) {
     let spec = task.adds[0].spec;
     let mut last: Option<&Taken<'_>> = None;
-    for taken in &task.taken {
+    // Answers may overtake each other; fences are given in the order of the claims (T4).
+    let mut in_order: Vec<&Taken<'_>> = task.taken.iter().collect();
+    in_order.sort_by_key(|taken| taken.task.fence);
+    for taken in in_order {
         let planned = taken.task.planned;
         let base = spec.run_at.or(task.taken.first().map(|first| first.task.planned));
         if base.is_some_and(|base| (planned - base).rem_euclid(interval_us) != 0) {

@@ -52,6 +52,13 @@ impl Wish {
     }
 }
 
+impl Clone for Hinting {
+    /// Nobody waits or listens at a copy.
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
 impl Hinting {
     /// Listens for a process.
     pub(super) fn listen(&mut self, process: &ProcessId) -> MemoryHints {

@@ -36,7 +36,7 @@ use super::state::Run;
 use super::state::State;
 
 /// The leader's place.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Chair {
     /// Who led last; the term may have ended.
     last: Option<Leader>,

@@ -88,6 +88,16 @@ impl MemoryStore {
         Self { state: Arc::new(Mutex::new(State::new(options))), clock }
     }
 
+    /// A store of its own that holds what this one holds now, as a replica does. Nobody waits for
+    /// hints at it. For simulations of a failover that loses writes.
+    ///
+    /// Cost: grows with the tasks.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        Self { state: Arc::new(Mutex::new(state.clone())), clock: Arc::clone(&self.clock) }
+    }
+
     /// One atomic step at the store's now; hints that it gathered are given inside it.
     fn step<T>(&self, act: impl FnOnce(&mut State, Timestamp) -> T) -> T {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);

@@ -34,7 +34,7 @@ use super::leader::Chair;
 pub(super) type Line = BTreeSet<(Timestamp, TaskId)>;
 
 /// What a store knows.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct State {
     pub(super) options: Options,
     pub(super) tasks: BTreeMap<TaskId, Entry>,
@@ -62,7 +62,7 @@ pub(super) struct State {
 }
 
 /// A lease.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Held {
     pub(super) holder: Holder,
     pub(super) ttl: Duration,
