@@ -80,7 +80,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
                     let mut rows = rows.lock().unwrap_or_else(PoisonError::into_inner);
                     let key = (scenario.kind, scenario.name.clone());
                     rows.entry(key).or_default().runs.insert(scenario.seed, summary);
-                    keep(arguments, &rows, &commit);
+                    keep(arguments, &rows, began, &commit);
                 }
             });
         }
@@ -94,10 +94,11 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
 }
 
 /// Writes the report of what was found so far, so that a suite that is stopped leaves one.
-fn keep(arguments: &Arguments, rows: &Rows, commit: &str) {
+fn keep(arguments: &Arguments, rows: &Rows, began: Duration, commit: &str) {
     let Some(path) = &arguments.report else { return };
+    let took = SystemClock.steady().saturating_sub(began);
     let written =
-        report::written(rows, commit).and_then(|page| Ok(std::fs::write(path, page)?));
+        report::written(rows, took, commit).and_then(|page| Ok(std::fs::write(path, page)?));
     if let Err(fault) = written {
         eprintln!("{}: {fault}", path.display());
     }
