@@ -35,7 +35,7 @@ const NOT_TESTED: &str = "\
 * Machines: all processes share one kernel, one boot clock and one loopback. Clocks that drift apart, and \
 disks that lie about a sync, are not here.
 * Disks that are full or fail: `tests/sqlite` and `tests/mysql` do that on a single store.
-* Redis Cluster, Valkey and MySQL: the suites under `tests/` run on them, not this one.
+* Redis Cluster: its suites are under `tests/`. Valkey and MySQL were not run at all.
 * A failover that loses what was acknowledged: `durability = \"memory\"` allows that; here it is `replicated:1`.
 * Time limits of hours: a run lasts some seconds, its leases 1 to 2 s. Terms of leaders last 10 s as ever.
 * Handlers are Rust functions; commands are killed in `tests/e2e`.
