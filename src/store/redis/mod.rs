@@ -88,7 +88,7 @@ impl RedisStore {
     ///
     /// # Errors
     ///
-    /// [`Error::Unusable`] if the URL cannot be read; the password is not in the message.
+    /// [`Error::Unusable`](crate::store::Error::Unusable) if the URL cannot be read; the password is not in the message.
     pub fn open(url: &str, options: Options) -> Result<Self> {
         Ok(Self::at(Address::parse(url)?, options, None, Share::WHOLE))
     }
