@@ -20,7 +20,6 @@ use taskshed::store::TaskRecord;
 use crate::Failure;
 use crate::checker::history::Action;
 use crate::checker::history::Event;
-use crate::checker::history::Kept;
 use crate::dice::Dice;
 use crate::faults::Fault;
 use crate::fleet::Fleet;
@@ -30,6 +29,7 @@ use crate::fleet::Plan;
 use crate::load::Load;
 use crate::load::RECURRING;
 use crate::witness::Client;
+use crate::witness::kept;
 
 /// Name of the scenario that mixes all faults.
 pub(crate) const RANDOM: &str = "random";
@@ -212,19 +212,6 @@ async fn all(store: &dyn Store, filter: Filter) -> Result<Vec<TaskRecord>, Failu
             Some(cursor) => list.cursor = Some(cursor),
             None => return Ok(found),
         }
-    }
-}
-
-fn kept(task: &TaskRecord) -> Kept {
-    Kept {
-        task: task.id.to_string(),
-        state: task.state.as_str().to_owned(),
-        run_at: task.run_at.as_us(),
-        paused: task.paused_at.is_some(),
-        parked: task.parked,
-        attempt: task.attempt,
-        crashes: task.crashes,
-        unique_key: task.spec.unique_key.as_ref().map(ToString::to_string),
     }
 }
 

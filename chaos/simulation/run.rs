@@ -43,7 +43,7 @@ use crate::process::QUEUES;
 use crate::room::Room;
 use crate::server::Lost;
 use crate::server::Server;
-use crate::told;
+use crate::witness;
 use crate::world::World;
 
 /// How long a cluster without faults may take to do what is left.
@@ -221,7 +221,7 @@ impl Closer {
     }
 
     fn dump(&self, log: &Log) {
-        let tasks = self.all().iter().map(told::kept).collect();
+        let tasks = self.all().iter().map(witness::kept).collect();
         let now = now(self.server.store().now()).as_us();
         log.write(Event::Dumped { now, tasks });
     }

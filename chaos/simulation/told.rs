@@ -8,7 +8,6 @@ use taskshed::store::Action;
 use taskshed::store::AddOutcome;
 use taskshed::store::Existing;
 use taskshed::store::Target;
-use taskshed::store::TaskRecord;
 
 use crate::call::Call;
 use crate::call::Reply;
@@ -88,19 +87,5 @@ fn outcome(outcome: &AddOutcome) -> history::Outcome {
         AddOutcome::Replaced => history::Outcome::Replaced,
         AddOutcome::Kept => history::Outcome::Kept,
         AddOutcome::Duplicate(_) => history::Outcome::Duplicate,
-    }
-}
-
-/// A task as it is told at the end.
-pub(crate) fn kept(task: &TaskRecord) -> history::Kept {
-    history::Kept {
-        task: task.id.to_string(),
-        state: task.state.as_str().to_owned(),
-        run_at: task.run_at.as_us(),
-        paused: task.paused_at.is_some(),
-        parked: task.parked,
-        attempt: task.attempt,
-        crashes: task.crashes,
-        unique_key: task.spec.unique_key.as_ref().map(ToString::to_string),
     }
 }

@@ -21,9 +21,11 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use taskshed::clock::Clock;
 use taskshed::store::Error;
+use taskshed::store::TaskRecord;
 
 use crate::checker::history::Call;
 use crate::checker::history::Event;
+use crate::checker::history::Kept;
 use crate::checker::history::Line;
 use crate::checker::history::Reply;
 use crate::checker::history::write;
@@ -95,6 +97,20 @@ impl Witness {
     /// Puts down the answer to a call.
     pub(crate) fn answer(&self, call: u64, reply: Reply) {
         self.see(Event::Answered { call, reply });
+    }
+}
+
+/// A task that is there at the end.
+pub(crate) fn kept(task: &TaskRecord) -> Kept {
+    Kept {
+        task: task.id.to_string(),
+        state: task.state.as_str().to_owned(),
+        run_at: task.run_at.as_us(),
+        paused: task.paused_at.is_some(),
+        parked: task.parked,
+        attempt: task.attempt,
+        crashes: task.crashes,
+        unique_key: task.spec.unique_key.as_ref().map(ToString::to_string),
     }
 }
 

@@ -14,13 +14,13 @@ use taskshed::store::TaskRecord;
 use taskshed::store::Tasks;
 use tokio::time::timeout;
 
-use crate::shed::PARTITIONS;
-use crate::shed::SECOND;
-use crate::shed::Shed;
-use crate::shed::claim;
-use crate::shed::id;
-use crate::shed::released;
-use crate::shed::task;
+use crate::fixture::PARTITIONS;
+use crate::fixture::SECOND;
+use crate::fixture::Shed;
+use crate::fixture::claim;
+use crate::fixture::released;
+use crate::requests::id;
+use crate::requests::task;
 
 /// A partition that always has work does not starve another one.
 #[tokio::test]
@@ -104,7 +104,7 @@ async fn hints_come_from_all_partitions() {
     let named = |name: &str| {
         let mut wish = Claim { wait: true, ..claim(10) };
         wish.holder.node = name.parse().unwrap();
-        wish.holder.process = crate::shed::process(name);
+        wish.holder.process = crate::requests::process(name);
         wish
     };
     let mut heard = Vec::new();

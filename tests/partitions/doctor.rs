@@ -7,10 +7,10 @@ use taskshed::store::Store;
 use taskshed::store::redis::ClusterStore;
 use tokio::task::block_in_place;
 
+use crate::fixture::PARTITIONS;
+use crate::fixture::SECOND;
+use crate::fixture::Shed;
 use crate::redis_cluster::RedisCluster;
-use crate::shed::PARTITIONS;
-use crate::shed::SECOND;
-use crate::shed::Shed;
 
 fn found<'a>(findings: &'a [Finding], topic: &str, sign: &str) -> &'a Finding {
     let mut of_topic = findings.iter().filter(|finding| finding.topic == topic);

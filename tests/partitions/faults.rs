@@ -35,16 +35,16 @@ use tokio::task::JoinSet;
 use tokio::task::block_in_place;
 use tokio_util::sync::CancellationToken;
 
+use crate::fixture::PARTITIONS;
+use crate::fixture::SECOND;
+use crate::fixture::Shed;
+use crate::fixture::claim;
 use crate::redis_cluster::RedisCluster;
-use crate::shed::PARTITIONS;
-use crate::shed::SECOND;
-use crate::shed::Shed;
-use crate::shed::adding;
-use crate::shed::claim;
-use crate::shed::completed;
-use crate::shed::id;
-use crate::shed::process;
-use crate::shed::task;
+use crate::requests::add;
+use crate::requests::completed;
+use crate::requests::id;
+use crate::requests::process;
+use crate::requests::task;
 
 /// Servers that keep everything, and go on when one of them does not.
 const DURABLE: &[&str] =
@@ -212,7 +212,7 @@ async fn a_partition_that_is_left_half_moved_is_not_used() {
             said = is_refused(store.fetch(&fetch).await);
         }
         assert!(said.contains("half moved") && said.contains("partition 1 of 3"), "{said}");
-        is_refused(store.add(&adding(vec![task(&names[0])])).await);
+        is_refused(store.add(&add(vec![task(&names[0])])).await);
         is_refused(store.ack(&[completed(&runs[0])]).await);
     }
     let findings = shed.elsewhere().check(10 * SECOND).await.unwrap();

@@ -16,13 +16,13 @@ use taskshed::store::Reclaim;
 use taskshed::store::Resign;
 use taskshed::store::Scope;
 
-use crate::shed::PARTITIONS;
-use crate::shed::SECOND;
-use crate::shed::SERVERS;
-use crate::shed::Shed;
-use crate::shed::claim;
-use crate::shed::process;
-use crate::shed::task;
+use crate::fixture::PARTITIONS;
+use crate::fixture::SECOND;
+use crate::fixture::SERVERS;
+use crate::fixture::Shed;
+use crate::fixture::claim;
+use crate::requests::process;
+use crate::requests::task;
 
 fn standing(node: &str) -> Campaign {
     let (node, process) = (NodeName::parse(node).unwrap(), process(node));

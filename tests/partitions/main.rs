@@ -10,8 +10,11 @@ mod redis_cluster;
 #[expect(dead_code, reason = "other tests move its clock and stop it")]
 #[path = "../support/redis_server.rs"]
 mod redis_server;
+#[expect(dead_code, reason = "other tests ask for more")]
+#[path = "../conformance/requests.rs"]
+mod requests;
 
-mod shed;
+mod fixture;
 
 mod claims;
 mod doctor;

@@ -23,13 +23,13 @@ use taskshed::store::Tasks;
 use taskshed::store::open;
 use taskshed::store::redis::ClusterStore;
 
+use crate::fixture::PARTITIONS;
+use crate::fixture::SECOND;
+use crate::fixture::SERVERS;
+use crate::fixture::Shed;
 use crate::redis_server::RedisServer;
-use crate::shed::PARTITIONS;
-use crate::shed::SECOND;
-use crate::shed::SERVERS;
-use crate::shed::Shed;
-use crate::shed::id;
-use crate::shed::task;
+use crate::requests::id;
+use crate::requests::task;
 
 fn keyed(key: &str) -> Task {
     Task::new("noop", &json!({})).unwrap().unique_key(key)

@@ -17,21 +17,21 @@ use taskshed::store::Store;
 use taskshed::store::Target;
 use taskshed::store::Tasks;
 
-use crate::shed::PARTITIONS;
-use crate::shed::SECOND;
-use crate::shed::Shed;
-use crate::shed::adding;
-use crate::shed::claim;
-use crate::shed::completed;
-use crate::shed::id;
-use crate::shed::task;
+use crate::fixture::PARTITIONS;
+use crate::fixture::SECOND;
+use crate::fixture::Shed;
+use crate::fixture::claim;
+use crate::requests::add;
+use crate::requests::completed;
+use crate::requests::id;
+use crate::requests::task;
 
 /// Guards T1 and T6: what is added in one batch is where its ids say, and ends once.
 #[tokio::test]
 async fn a_batch_is_spread_and_drained() {
     let shed = Shed::new().await;
     let names: Vec<String> = (0..100).map(|n| format!("task-{n}")).collect();
-    let asked = adding(names.iter().map(|name| task(name)).collect());
+    let asked = add(names.iter().map(|name| task(name)));
 
     let added = shed.store.add(&asked).await.unwrap().outcomes;
     let again = shed.store.add(&asked).await.unwrap().outcomes;
@@ -151,9 +151,9 @@ async fn drained_partitions_are_empty() {
     let stays = ["queues", "schema", "ended_claims"];
     for partition in 0..PARTITIONS {
         let start = shed.key(partition, "");
-        let slot = crate::shed::SERVERS.slot(&start);
-        let server = crate::shed::SERVERS.owner(slot);
-        let keys = crate::shed::SERVERS.tell(server, &format!("KEYS {start}*"));
+        let slot = crate::fixture::SERVERS.slot(&start);
+        let server = crate::fixture::SERVERS.owner(slot);
+        let keys = crate::fixture::SERVERS.tell(server, &format!("KEYS {start}*"));
         let keys = keys.lines().filter_map(|line| line.strip_prefix(&start));
         let left: Vec<_> = keys.filter(|key| !stays.contains(key)).collect();
         assert!(left.is_empty(), "partition {partition}: {left:?}");

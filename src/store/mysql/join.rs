@@ -46,7 +46,6 @@ use crate::store::sql::named_table;
 use crate::store::transaction::home_of;
 
 use super::MysqlStore;
-use super::failure::ReadOnly;
 use super::failure::explain;
 use super::failure::is_duplicate;
 use super::failure::is_unknown_mark;
@@ -57,6 +56,7 @@ use super::tx::columns;
 use super::tx::pieces;
 use super::tx::unreadable;
 use super::tx::with_args;
+use super::tx::writable;
 
 /// How often tasks are put there: as if they were new, with a look at what others have there, with a
 /// look at all that may be there, and once more for what came in between.
@@ -121,13 +121,7 @@ impl MysqlStore {
         let first = rows.into_iter().next().map(columns).unwrap_or_default();
         let (now, server) = match first.as_slice() {
             [Value::Int(now), read_only, Value::Text(host), Value::Int(port)] => {
-                let takes_writes = matches!(read_only, Value::Int(0))
-                    || matches!(read_only, Value::Text(text) if text == "OFF");
-                if !takes_writes {
-                    let (method, source) = ("transaction", Box::new(ReadOnly));
-                    return Err(Error::Unavailable { method, source });
-                }
-                (Timestamp::from_us(*now), (host.clone(), *port))
+                (writable("transaction", read_only, *now)?, (host.clone(), *port))
             }
             _ => return Err(unreadable("transaction")),
         };

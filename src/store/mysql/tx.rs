@@ -96,11 +96,26 @@ impl Tx for MysqlTx<'_, '_> {
 pub(super) fn begun(method: &'static str, rows: Vec<Row>) -> Result<Timestamp, Error> {
     let first = rows.into_iter().next().map(columns).unwrap_or_default();
     match first.as_slice() {
-        [Value::Int(now), Value::Int(0)] => Ok(Timestamp::from_us(*now)),
-        [Value::Int(now), Value::Text(text)] if text == "OFF" => Ok(Timestamp::from_us(*now)),
-        [Value::Int(_), _] => Err(Error::Unavailable { method, source: Box::new(ReadOnly) }),
+        [Value::Int(now), read_only] => writable(method, read_only, *now),
         _ => Err(unreadable(method)),
     }
+}
+
+/// The store's now, if the server takes writes.
+pub(super) fn writable(
+    method: &'static str,
+    read_only: &Value,
+    now: i64,
+) -> Result<Timestamp, Error> {
+    let takes_writes = match read_only {
+        Value::Int(number) => *number == 0,
+        Value::Text(text) => text == "OFF",
+        Value::Null | Value::Damaged(_) => false,
+    };
+    if takes_writes {
+        return Ok(Timestamp::from_us(now));
+    }
+    Err(Error::Unavailable { method, source: Box::new(ReadOnly) })
 }
 
 /// A number that a statement answers, if it answers one.

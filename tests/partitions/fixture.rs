@@ -2,48 +2,33 @@
 
 use std::sync::Arc;
 use std::sync::LazyLock;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use serde_json::json;
 use taskshed::clock::Clock;
 use taskshed::clock::SystemClock;
 use taskshed::domain::draft::Task;
-use taskshed::domain::id::ClaimId;
-use taskshed::domain::id::NodeName;
-use taskshed::domain::id::ProcessId;
-use taskshed::domain::id::QueueName;
-use taskshed::domain::id::RequestId;
-use taskshed::domain::id::TaskId;
-use taskshed::domain::retry::Jitter;
-use taskshed::domain::state::Deciding;
 use taskshed::domain::state::Outcome;
-use taskshed::domain::state::decide;
-use taskshed::domain::task::NewTask;
 use taskshed::domain::time::Timestamp;
 use taskshed::store::AckItem;
 use taskshed::store::Acked;
-use taskshed::store::Add;
 use taskshed::store::AddOutcome;
 use taskshed::store::Claim;
 use taskshed::store::Claimed;
 use taskshed::store::Error;
-use taskshed::store::Existing;
 use taskshed::store::Fetch;
-use taskshed::store::Holder;
-use taskshed::store::HolderKind;
 use taskshed::store::Options;
 use taskshed::store::Queue;
 use taskshed::store::QueueStats;
 use taskshed::store::Result;
 use taskshed::store::Store;
-use taskshed::store::SuspectRoom;
 use taskshed::store::TaskRecord;
 use taskshed::store::Tasks;
 use taskshed::store::redis::ClusterStore;
 
 use crate::redis_cluster::RedisCluster;
+use crate::requests;
+use crate::requests::completed;
+use crate::requests::unique;
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
@@ -53,11 +38,9 @@ pub(crate) const PARTITIONS: usize = 3;
 /// The cluster that most tests share.
 pub(crate) static SERVERS: LazyLock<RedisCluster> = LazyLock::new(|| RedisCluster::start(0, &[]));
 
-static COUNT: AtomicU64 = AtomicU64::new(0);
-
-/// A text that no other caller in this process gets.
-pub(crate) fn unique(start: &str) -> String {
-    format!("{start}{}", COUNT.fetch_add(1, Ordering::Relaxed))
+/// The moment at which drafts are planned and verdicts decided: what is due then is due now.
+pub(crate) fn start() -> Timestamp {
+    Timestamp::EPOCH
 }
 
 pub(crate) struct Shed {
@@ -113,7 +96,7 @@ impl Shed {
     }
 
     pub(crate) async fn try_add(&self, tasks: Vec<Task>) -> Result<Vec<AddOutcome>> {
-        self.store.add(&adding(tasks)).await.map(|added| added.outcomes)
+        self.store.add(&requests::add(tasks)).await.map(|added| added.outcomes)
     }
 
     /// Claims until nothing is left; the tasks of each claim.
@@ -178,68 +161,11 @@ impl Shed {
     }
 }
 
-pub(crate) fn task(id: &str) -> Task {
-    Task::new("noop", &json!({})).unwrap().id(id)
-}
-
-pub(crate) fn planned(task: Task) -> NewTask {
-    let fresh = TaskId::parse(&unique("fresh")).unwrap();
-    task.check(usize::MAX).unwrap().plan(fresh, Timestamp::EPOCH).unwrap()
-}
-
-pub(crate) fn adding(tasks: Vec<Task>) -> Add {
-    Add {
-        request: RequestId::parse(&unique("r")).unwrap(),
-        tasks: tasks.into_iter().map(planned).collect(),
-        existing: Existing::Replace,
-    }
-}
-
-pub(crate) fn id(text: &str) -> TaskId {
-    TaskId::parse(text).unwrap()
-}
-
-pub(crate) fn process(node: &str) -> ProcessId {
-    ProcessId::parse(&format!("{node}-process")).unwrap()
-}
-
 /// A claim of any callback in the queue `default`.
 pub(crate) fn claim(limit: usize) -> Claim {
-    Claim {
-        id: ClaimId::parse(&unique("c")).unwrap(),
-        holder: Holder {
-            node: NodeName::parse("node-a").unwrap(),
-            process: process("node-a"),
-            kind: HolderKind::Node,
-        },
-        queues: vec![QueueName::default()],
-        callbacks: None,
-        limit,
-        ttl: 10 * SECOND,
-        grace: 2 * SECOND,
-        ahead: Duration::ZERO,
-        suspects: SuspectRoom::default(),
-        wait: false,
-    }
-}
-
-pub(crate) fn completed(task: &TaskRecord) -> AckItem {
-    ended(task, Outcome::Completed(None))
+    Claim { callbacks: None, limit, ..requests::claim() }
 }
 
 pub(crate) fn released(task: &TaskRecord) -> AckItem {
-    ended(task, Outcome::Released)
-}
-
-fn ended(task: &TaskRecord, outcome: Outcome) -> AckItem {
-    let lease = task.lease.clone().unwrap();
-    let now = Timestamp::EPOCH;
-    let deciding = Deciding { now, jitter: Jitter::NONE, node: &lease.node };
-    AckItem {
-        claim: lease.claim_id.clone(),
-        task: task.id.clone(),
-        fence: lease.fence,
-        spec: task.spec.clone(),
-        verdict: decide(task, outcome, &deciding),
-    }
+    requests::ended(task, Outcome::Released, start())
 }
