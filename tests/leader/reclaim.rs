@@ -332,3 +332,25 @@ async fn a_node_that_held_more_leases_than_a_page_gives_all_of_them_back() {
     let count: u64 = leader.reclaimed().iter().map(|(count, _)| count).sum();
     assert_eq!(count, 1200);
 }
+
+/// Guards N2: leases that end at the same time do not wait for each other.
+#[tokio::test]
+async fn the_leases_of_a_dead_node_are_reclaimed_side_by_side() {
+    let mut fleet = Fleet::new();
+    let mut leader = fleet.node("leader");
+    fleet.elected().await;
+    let worker = fleet.bare("worker");
+    for index in 0..8 {
+        fleet.add(&format!("t{index}"), |task| task).await;
+        fleet.claim(&worker, 1).await;
+    }
+    leader.store.hang("reclaim", true);
+    let calls = leader.store.calls("reclaim");
+
+    fleet.pass(bound()).await;
+    assert_eq!(leader.store.calls("reclaim") - calls, 8);
+
+    leader.store.hang("reclaim", false);
+    fleet.pass(SECOND).await;
+    assert_eq!(leader.reclaimed(), [(1, true); 8]);
+}
