@@ -39,7 +39,10 @@ impl Duties<'_> {
         };
 
         let arrived = self.candidate.clock.steady();
-        let ripe = self.expired.take(sent, arrived, &views, |view| view.grace);
+        let even_since = self.candidate.seen.even_since().unwrap_or(arrived);
+        let ripe = self.expired.take(sent, arrived, &views, |view, since| {
+            (since + view.grace).max(even_since + view.ttl)
+        });
         self.expired.end_pass();
         self.take_back(ripe).await
     }
@@ -56,7 +59,8 @@ impl Duties<'_> {
         };
 
         let arrived = self.candidate.clock.steady();
-        let ripe = self.all.take(sent, arrived, &views, |view| view.ttl + view.grace);
+        let ripe =
+            self.all.take(sent, arrived, &views, |view, since| since + view.ttl + view.grace);
         if views.len() < BATCH_MAX {
             self.all.end_pass();
             self.surveyed = 0;
@@ -71,7 +75,9 @@ impl Duties<'_> {
     async fn look(&mut self, sent: Duration, scope: Scope) -> Result<Option<Vec<LeaseView>>, Over> {
         let look = Look { mandate: self.tenure.mandate.clone(), scope };
         let answer = self.candidate.store.leases(&look).await;
-        self.heed("leases", sent, answer)
+        let Some(looked) = self.heed("leases", sent, answer)? else { return Ok(None) };
+        self.candidate.seen.note_time(sent, looked.now);
+        Ok(Some(looked.leases))
     }
 
     /// Reads what ripe leases hold and takes it back.
