@@ -12,6 +12,7 @@ use crate::domain::id::QueueName;
 use crate::domain::id::TaskId;
 use crate::domain::lease::Fence;
 use crate::domain::lease::Term;
+use crate::domain::state::Again;
 use crate::domain::state::TaskState;
 use crate::domain::time::Timestamp;
 
@@ -22,6 +23,11 @@ pub const EVENTS_KEPT: usize = 4096;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Event {
+    /// A task was added here.
+    Added {
+        /// Its identity.
+        task: TaskId,
+    },
     /// A run started here.
     Started {
         /// Which run.
@@ -35,6 +41,8 @@ pub enum Event {
         run: Run,
         /// The state that the task is in now.
         state: TaskState,
+        /// Why the task is scheduled again, if it is.
+        again: Option<Again>,
         /// What went wrong, if anything did.
         error: Option<String>,
         /// From the handler's start to its end.

@@ -94,6 +94,8 @@ pub(super) enum Command {
     Nodes,
     /// Show the leader, or make it resign
     Leader(LeaderCommand),
+    /// Follow what happens on a node, one event a line, also across cuts
+    Events,
     /// Check whether a store is fit for tasks
     Doctor(StoreFlags),
     /// Bring the schema of a store up to date; nodes may run meanwhile

@@ -5,12 +5,16 @@ use std::time::Duration;
 
 use reqwest::Method;
 use reqwest::RequestBuilder;
+use reqwest::Response;
 use reqwest::StatusCode;
 use reqwest::Url;
+use reqwest::header::HeaderValue;
 use reqwest::redirect::Policy;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::clock::Clock;
+use crate::clock::SystemClock;
 use crate::config::Secret;
 
 use super::failure::Failure;
@@ -21,6 +25,9 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
 /// How long an answer may take, apart from what it is asked to wait.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+
+/// How long a stream may say nothing: a server gives a sign of life three times as often.
+const SILENT_FOR: Duration = Duration::from_secs(45);
 
 /// The API of one node.
 #[derive(Debug)]
@@ -34,6 +41,12 @@ pub(super) struct Client {
 #[derive(Debug)]
 pub(super) struct Reply {
     pub(super) text: String,
+}
+
+/// An answer that goes on and on.
+#[derive(Debug)]
+pub(super) struct Stream {
+    response: Response,
 }
 
 /// What the API answers when it refuses.
@@ -98,12 +111,43 @@ impl Client {
         self.send(request).await
     }
 
+    /// Follows what is at `path`, from after `last` if it is given.
+    pub(super) async fn stream(
+        &self,
+        path: &[&str],
+        last: Option<&str>,
+    ) -> Result<Stream, Failure> {
+        let mut request = self.http.request(Method::GET, self.url(path)?);
+        if let Some(last) = last {
+            request = request.header("last-event-id", last);
+        }
+        let response = self.respond(request).await?;
+        if !response.status().is_success() {
+            self.read(response).await?;
+            return Err(self.lacks(path));
+        }
+        let kind = response.headers().get("content-type").map(HeaderValue::as_bytes);
+        if kind.is_some_and(|kind| kind.starts_with(b"text/event-stream")) {
+            return Ok(Stream { response });
+        }
+        Err(self.stranger("sends no events"))
+    }
+
     /// Sends `body` to `path`.
     pub(super) async fn post(&self, path: &[&str], body: String) -> Result<Reply, Failure> {
         let request = self.http.request(Method::POST, self.url(path)?).timeout(ANSWER_WITHIN);
         let request = request.header("content-type", "application/json").body(body);
-        let nothing = || Failure::Refused(format!("{} has no /{}", self.base, path.join("/")));
-        self.send(request).await?.ok_or_else(nothing)
+        self.send(request).await?.ok_or_else(|| self.lacks(path))
+    }
+
+    fn lacks(&self, path: &[&str]) -> Failure {
+        Failure::Refused(format!("{} has no /{}", self.base, path.join("/")))
+    }
+
+    /// What answers there does not look like a node.
+    pub(super) fn stranger(&self, does: &str) -> Failure {
+        let what = "is that the API of a taskshed node?";
+        Failure::Refused(format!("{} {does}: {what}", self.base))
     }
 
     fn url(&self, path: &[&str]) -> Result<Url, Failure> {
@@ -114,21 +158,30 @@ impl Client {
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Option<Reply>, Failure> {
-        let away = |error: reqwest::Error| {
-            Failure::Unreachable(format!(
-                "no answer from {}: {}\n  Start a node with `taskshed node`, or name another one with \
-                 --server or TASKSHED_SERVER",
-                self.base,
-                chain(&error.without_url())
-            ))
-        };
+        let response = self.respond(request).await?;
+        self.read(response).await
+    }
+
+    fn away(&self, error: reqwest::Error) -> Failure {
+        Failure::Unreachable(format!(
+            "no answer from {}: {}\n  Start a node with `taskshed node`, or name another one with \
+             --server or TASKSHED_SERVER",
+            self.base,
+            chain(&error.without_url())
+        ))
+    }
+
+    async fn respond(&self, request: RequestBuilder) -> Result<Response, Failure> {
         let request = match &self.token {
             Some(token) => request.bearer_auth(token.reveal()),
             None => request,
         };
-        let response = request.send().await.map_err(away)?;
+        request.send().await.map_err(|error| self.away(error))
+    }
+
+    async fn read(&self, response: Response) -> Result<Option<Reply>, Failure> {
         let status = response.status();
-        let text = response.text().await.map_err(away)?;
+        let text = response.text().await.map_err(|error| self.away(error))?;
         if status.is_success() {
             return Ok(Some(Reply { text }));
         }
@@ -144,10 +197,17 @@ impl Client {
                 "{problem}\n  Give it with --token or TASKSHED_TOKEN"
             ))),
             (_, Some(problem)) => Err(Failure::Refused(problem.to_string())),
-            (status, None) => {
-                let what = "is that the API of a taskshed node?";
-                Err(Failure::Refused(format!("{} answers {status}: {what}", self.base)))
-            }
+            (status, None) => Err(self.stranger(&format!("answers {status}"))),
+        }
+    }
+}
+
+impl Stream {
+    /// What comes next; `None` once it is cut off, or nothing came for too long.
+    pub(super) async fn next(&mut self) -> Option<Vec<u8>> {
+        tokio::select! {
+            chunk = self.response.chunk() => chunk.ok().flatten().map(Into::into),
+            () = SystemClock.sleep(SILENT_FOR) => None,
         }
     }
 }

@@ -21,6 +21,7 @@ mod copy;
 #[cfg(feature = "sqlite")]
 mod demo;
 mod doctor;
+mod events;
 mod failure;
 mod logging;
 mod migrate;
@@ -116,6 +117,7 @@ fn ask(command: &Command, arguments: &Arguments, settings: &Settings) -> Result<
             Command::Queues => queues::list(&client, output).await,
             Command::Queue(queue) => queue.run(&client).await,
             Command::Nodes => cluster::nodes(&client, output).await,
+            Command::Events => events::follow(&client, output).await,
             Command::Leader(leader) => leader.run(&client, output).await,
             #[cfg(feature = "sqlite")]
             Command::Demo(_) => Ok(()),

@@ -17,6 +17,7 @@ mod audit;
 mod auth;
 mod body;
 mod guard;
+mod log;
 mod named;
 mod openapi;
 mod problem;
@@ -48,6 +49,7 @@ pub use tls::Tls;
 
 use self::again::Replies;
 use self::auth::Auth;
+use self::log::Log;
 
 /// Longest `?wait=` that is accepted.
 pub const WAIT_MAX: Duration = Duration::from_secs(600);
@@ -69,6 +71,8 @@ pub enum Readiness {
 pub struct Api {
     scheduler: Scheduler,
     desk: Desk,
+    events: Events,
+    log: Log,
     clock: Arc<dyn Clock>,
     readiness: Arc<dyn Fn() -> Readiness + Send + Sync>,
     closing: CancellationToken,
@@ -86,8 +90,11 @@ impl Api {
     #[must_use]
     pub fn new(scheduler: Scheduler) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let events = Events::default();
         Self {
-            desk: Desk::new(scheduler.store(), Arc::clone(&clock)),
+            desk: Desk::new(scheduler.store(), Arc::clone(&clock)).events(events.clone()),
+            events,
+            log: Log::default(),
             scheduler,
             clock,
             readiness: Arc::new(|| Readiness::Ready),
@@ -108,10 +115,11 @@ impl Api {
         self
     }
 
-    /// Tells the runs of remote workers on `events`.
+    /// Shows what is told on `events`, and tells there what happens through the API.
     #[must_use]
     pub fn events(mut self, events: Events) -> Self {
-        self.desk = self.desk.events(events);
+        self.desk = self.desk.events(events.clone());
+        self.events = events;
         self
     }
 

@@ -5,6 +5,8 @@ use axum::middleware;
 use axum::routing::get;
 use axum::routing::post;
 use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::NotForContentType;
+use tower_http::compression::predicate::Predicate;
 use tower_http::compression::predicate::SizeAbove;
 use tower_http::decompression::RequestDecompressionLayer;
 
@@ -12,6 +14,7 @@ use super::Api;
 use super::again;
 use super::api::claims;
 use super::api::cluster;
+use super::api::events;
 use super::api::probes;
 use super::api::queues;
 use super::api::tasks;
@@ -28,6 +31,8 @@ const COMPRESSED_FROM: u16 = 1024;
 ///
 /// Changes share a path with single tasks, because a task may well be called `pause`.
 pub fn router(api: Api) -> Router {
+    // A stream of events would stay in the compressor until it is full.
+    let worth = SizeAbove::new(COMPRESSED_FROM).and(NotForContentType::SSE);
     Router::new()
         .route("/v1/tasks", get(tasks::list).post(tasks::add))
         .route("/v1/tasks/{id}", get(tasks::find).post(tasks::change))
@@ -41,6 +46,7 @@ pub fn router(api: Api) -> Router {
         .route("/v1/nodes", get(cluster::nodes))
         .route("/v1/leader", get(cluster::leader))
         .route("/v1/leader/resign", post(cluster::resign))
+        .route("/v1/events", get(events::follow))
         .route("/healthz", get(probes::healthz))
         .route("/readyz", get(probes::readyz))
         .route("/openapi.json", get(openapi::show))
@@ -54,7 +60,7 @@ pub fn router(api: Api) -> Router {
         .layer(middleware::from_fn_with_state(api.clone(), guard::admitted))
         .layer(middleware::from_fn(guard::caught))
         .layer(RequestDecompressionLayer::new())
-        .layer(CompressionLayer::new().compress_when(SizeAbove::new(COMPRESSED_FROM)))
+        .layer(CompressionLayer::new().compress_when(worth))
         .layer(middleware::from_fn(guard::decodable))
         .layer(middleware::from_fn_with_state(api.clone(), named::named))
         .with_state(api)

@@ -116,6 +116,11 @@ pub(super) static ROUTES: &[Route] = &[
         problems: &[409],
         ..post("/v1/leader/resign", "Resigned", "End the present leader's term")
     },
+    Route {
+        problems: &[400],
+        asks_store: false,
+        ..get("/v1/events", "Events", "Follow what happens on this node")
+    },
     open("/healthz", "Status", "Whether the node answers"),
     Route { problems: &[503], ..open("/readyz", "Status", "Whether the node may be sent work") },
     open("/openapi.json", "Document", "This document"),

@@ -8,6 +8,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -92,16 +93,19 @@ pub async fn serve(
             }
         }
     };
+    let mut keeping = pin!(api.log.keep(&*api.clock, &api.closing));
     tokio::select! {
         () = shutdown => {}
         () = accepting => {}
         () = api.desk.watch_over() => {}
+        () = keeping.as_mut() => {}
     }
 
     drop(listener);
     api.leaving.cancel();
     api.closing.cancel();
     let ended = async {
+        keeping.await;
         while connections.join_next().await.is_some() {}
         api.desk.settled().await;
     };

@@ -14,6 +14,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 use tracing::debug;
 
+use crate::domain::state::Again;
 use crate::domain::state::TaskState;
 use crate::domain::state::Verdict;
 use crate::events::Event;
@@ -152,7 +153,8 @@ fn tell(core: &Core, items: &[AckItem], runs: &[Arc<Run>], ends: (&[Acked], &[Du
         let name = run.name(&core.config.name);
         let ended = |verdict: &Verdict| {
             let (state, error) = told(verdict, name.attempt);
-            Event::Ended { run: name.clone(), state, error, took: *took }
+            let again = again(verdict);
+            Event::Ended { run: name.clone(), state, again, error, took: *took }
         };
         // If the transaction in which a run completed was committed, this word is refused; if it was
         // rolled back, the task is still leased and this word counts.
@@ -164,6 +166,13 @@ fn tell(core: &Core, items: &[AckItem], runs: &[Arc<Run>], ends: (&[Acked], &[Du
             },
             Acked::Done => ended(&item.verdict),
         });
+    }
+}
+
+fn again(verdict: &Verdict) -> Option<Again> {
+    match verdict {
+        Verdict::Again { why, .. } => Some(*why),
+        Verdict::End { .. } => None,
     }
 }
 

@@ -110,14 +110,16 @@ impl Desk {
             self.events.tell(match acked {
                 Acked::Stale => Event::Stale { run },
                 Acked::Done => {
-                    let (state, errors) = match &item.verdict {
-                        Verdict::End { state, errors, .. } => (*state, errors),
-                        Verdict::Again { errors, .. } => (TaskState::Scheduled, errors),
+                    let (state, again, errors) = match &item.verdict {
+                        Verdict::End { state, errors, .. } => (*state, None, errors),
+                        Verdict::Again { why, errors, .. } => {
+                            (TaskState::Scheduled, Some(*why), errors)
+                        }
                     };
                     let error = errors.last().filter(|error| error.attempt == run.attempt);
                     let error = error.map(|error| error.message.clone());
                     let took = now.since(claimed_at(item.fence));
-                    Event::Ended { run, state, error, took }
+                    Event::Ended { run, state, again, error, took }
                 }
             });
         }

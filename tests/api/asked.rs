@@ -1,11 +1,16 @@
 //! A client that sends exactly what it is told, over a connection that stays open.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// How long to wait for the next bytes.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A connection to the API.
 pub(crate) struct Client {
@@ -77,8 +82,15 @@ impl Client {
     pub(crate) async fn end(&mut self) -> String {
         let mut bytes = std::mem::take(&mut self.unread);
         // A connection that is reset has ended, too.
-        drop(self.stream.read_to_end(&mut bytes).await);
+        drop(timeout(PATIENCE, self.stream.read_to_end(&mut bytes)).await.expect("it ends"));
         String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// What comes before `mark`, which is read, too.
+    pub(crate) async fn until(&mut self, mark: &str) -> String {
+        let at = self.read_until(|bytes| find(bytes, mark.as_bytes())).await;
+        let bytes: Vec<u8> = self.unread.drain(..at + mark.len()).collect();
+        String::from_utf8_lossy(&bytes[..at]).into_owned()
     }
 
     pub(crate) async fn reply(&mut self) -> Reply {
@@ -101,7 +113,8 @@ impl Client {
                 return at;
             }
             let mut chunk = vec![0; 16 << 10];
-            let count = self.stream.read(&mut chunk).await.unwrap();
+            let read = timeout(PATIENCE, self.stream.read(&mut chunk)).await;
+            let count = read.expect("something comes").unwrap();
             assert!(count > 0, "the connection ended after {:?}", self.unread);
             self.unread.extend_from_slice(&chunk[..count]);
         }

@@ -17,6 +17,7 @@ mod bytes;
 mod claim_faults;
 mod claims;
 mod connections;
+mod events;
 mod fields;
 mod fuzz;
 mod library;

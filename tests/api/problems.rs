@@ -110,6 +110,7 @@ async fn a_method_that_a_path_does_not_have_is_told_so() {
         ("/v1/queues", "get,head"),
         ("/v1/queues/mail/pause", "post"),
         ("/v1/queues/mail/resume", "post"),
+        ("/v1/events", "get,head"),
         ("/v1/nodes", "get,head"),
         ("/v1/leader", "get,head"),
         ("/v1/leader/resign", "post"),

@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::program::Place;
 
 /// Commands in the order of the page.
-const COMMANDS: [&str; 24] = [
+const COMMANDS: [&str; 25] = [
     "node",
     "demo",
     "add",
@@ -26,6 +26,7 @@ const COMMANDS: [&str; 24] = [
     "nodes",
     "leader",
     "leader resign",
+    "events",
     "doctor",
     "migrate",
     "copy",

@@ -14,6 +14,7 @@ use crate::domain::id::TaskId;
 use crate::domain::state::TaskState;
 use crate::domain::task::TaskRecord;
 use crate::domain::time::parse_duration;
+use crate::events::Event;
 use crate::http::Api;
 use crate::http::WAIT_MAX;
 use crate::http::again::Seed;
@@ -33,6 +34,7 @@ use crate::http::wire::change::When;
 use crate::http::wire::task::Listed;
 use crate::http::wire::task::TaskView;
 use crate::scheduler;
+use crate::scheduler::Outcome;
 use crate::store::Changed;
 use crate::store::Filter;
 use crate::store::List;
@@ -64,6 +66,11 @@ pub(in crate::http) async fn add(
         Err(_) => Which::named("unknown"),
     };
     let added = audit::tell(&caller, "tasks.add", &which, answer, Vec::len)?;
+    for one in &added {
+        if matches!(one.outcome, Outcome::Created | Outcome::Replaced) {
+            api.events.tell(Event::Added { task: one.task_id.clone() });
+        }
+    }
     Ok((StatusCode::CREATED, Json(AddedTasks::of(added))))
 }
 

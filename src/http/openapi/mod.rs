@@ -46,7 +46,8 @@ fn operation(route: &Route) -> Value {
     let (status, reply) = route.reply;
     let mut responses = Map::new();
     let content = |kind: &str, name: &str| json!({ kind: { "schema": reference(name) } });
-    let done = json!({ "description": "Done", "content": content("application/json", reply) });
+    let kind = if reply == "Events" { "text/event-stream" } else { "application/json" };
+    let done = json!({ "description": "Done", "content": content(kind, reply) });
     responses.insert(status.to_string(), done);
     for status in route.statuses() {
         let content = content("application/problem+json", "Problem");

@@ -236,6 +236,7 @@ fn cluster() -> Schemas {
         ("Leading", object(&[("now", moment()), ("leader", leads)])),
         ("Resigned", object(&[("resigned", reference("Leader"))])),
         ("Status", object(&[("status", text())])),
+        ("Events", text()),
         ("Document", json!({ "type": "object" })),
     ]
 }

@@ -9,6 +9,7 @@ pub(super) mod batch;
 pub(super) mod change;
 pub(super) mod claim;
 pub(super) mod cluster;
+pub(super) mod event;
 mod fields;
 mod json;
 mod new_task;

@@ -20,7 +20,6 @@ use crate::store::Leading;
 use crate::store::LeaseView;
 use crate::store::Led;
 use crate::store::Look;
-use crate::store::Looked;
 use crate::store::Maintain;
 use crate::store::Maintained;
 use crate::store::Mandate;
@@ -94,13 +93,13 @@ impl State {
         Some(leader)
     }
 
-    pub(super) fn leases(&mut self, look: &Look, now: Timestamp) -> Led<Looked> {
+    pub(super) fn leases(&mut self, look: &Look, now: Timestamp) -> Led<Vec<LeaseView>> {
         if !self.chair.admits(&look.mandate, now) {
             return Led::Deposed;
         }
         let mut by_end: Vec<_> = self.leases.iter().collect();
         by_end.sort_by_key(|(claim, held)| (held.expires_at, *claim));
-        let leases = match &look.scope {
+        let views = match &look.scope {
             Scope::Expired => {
                 let ended = by_end.into_iter().filter(|(_, held)| held.expires_at <= now);
                 ended.take(BATCH_MAX).map(|lease| self.lease_view(lease)).collect()
@@ -114,7 +113,7 @@ impl State {
                 known.map(|lease| self.lease_view_with_tasks(lease)).collect()
             }
         };
-        Led::Done(Looked { now, leases })
+        Led::Done(views)
     }
 
     fn lease_view(&self, (claim, held): (&ClaimId, &Held)) -> LeaseView {
