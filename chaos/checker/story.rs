@@ -137,6 +137,8 @@ pub(crate) struct Run<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Process<'a> {
     pub(crate) node: &'a str,
+    /// When it was ready.
+    pub(crate) joined: Option<u64>,
     pub(crate) asked: Option<u64>,
     /// When it ended, with which code; no code for a signal.
     pub(crate) exited: Option<(u64, Option<i32>)>,
@@ -247,7 +249,10 @@ impl<'a> Story<'a> {
     fn note(&mut self, line: &'a Line, event: &'a Event) {
         match event {
             Event::Setting(setting) => self.setting = setting.clone(),
-            Event::Joined { node, .. } => self.process(&line.by).node = node,
+            Event::Joined { node, .. } => {
+                let process = self.process(&line.by);
+                (process.node, process.joined) = (node, Some(line.at));
+            }
             Event::Exited { process, code, .. } => {
                 self.process(process).exited = Some((line.at, *code));
             }

@@ -38,7 +38,7 @@ pub(crate) enum Reply {
     Acked(Vec<Acked>),
     Leading(Leading),
     Resigned(Option<Leader>),
-    Seen(Led<Vec<LeaseView>>),
+    Seen(Led<Looked>),
     Reclaimed(Led<u64>),
     Maintained(Led<Maintained>),
 }

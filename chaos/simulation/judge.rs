@@ -40,7 +40,6 @@ pub(crate) fn judged(history: &mut History) -> Result<(), Fault> {
     let plan = &history.plan;
     violations.retain(|violation| match violation.id {
         "N4" => plan.only_tasks_kill(),
-        "T9" => !plan.steps_ahead_of_trust(),
         // What a node knows of the store's clock is as good as its own clock is.
         "T8" | "S1" => plan.drift_ppm < DRIFT_MAX_PPM,
         _ => true,

@@ -343,7 +343,7 @@ impl Leadership for Remote {
         reply!(self.ask(Call::Resign(resign.clone())).await, Resigned)
     }
 
-    async fn leases(&self, look: &Look) -> Result<Led<Vec<LeaseView>>> {
+    async fn leases(&self, look: &Look) -> Result<Led<Looked>> {
         reply!(self.ask(Call::Look(look.clone())).await, Seen)
     }
 

@@ -132,13 +132,6 @@ impl Plan {
         self.faults.contains(&FaultKind::StoreClock)
     }
 
-    /// Whether the store's clock may step ahead while a holder cannot renew. Its lease looks over at
-    /// once then, and a grace later it is given away, although its node may trust it for longer.
-    pub(crate) fn steps_ahead_of_trust(&self) -> bool {
-        let cuts_off = [FaultKind::Cut, FaultKind::Lossy, FaultKind::Slow];
-        self.goes_back() && self.faults.iter().any(|fault| cuts_off.contains(fault))
-    }
-
     /// Whether nodes seem to die by nothing but the tasks that they run, so that no other task may end
     /// dead for it (N4). A claim that the node never heard of counts, too, if it dies thereafter.
     pub(crate) fn only_tasks_kill(&self) -> bool {

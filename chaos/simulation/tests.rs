@@ -57,6 +57,13 @@ fn a_clock_that_was_set_back_by_an_hour_holds_nothing_up() {
     [630, 735].into_iter().for_each(keeps_all_promises);
 }
 
+/// Guards T9: the store's clock jumped ahead while a holder was cut off. Its lease looked over at once,
+/// and was given away while it was still trusted.
+#[test]
+fn a_clock_that_jumped_ahead_ends_no_lease_that_is_trusted() {
+    keeps_all_promises(391);
+}
+
 /// Guards T5.
 #[test]
 fn an_ack_whose_claim_is_not_compared_is_noticed() {

@@ -151,7 +151,7 @@ impl Leadership for Observed {
         self.through(Call::Resign, self.inner.resign(resign), |_| Reply::Done).await
     }
 
-    async fn leases(&self, look: &Look) -> Result<Led<Vec<LeaseView>>> {
+    async fn leases(&self, look: &Look) -> Result<Led<Looked>> {
         let what = Call::Duty { term: look.mandate.term.0, duty: "leases".to_owned() };
         self.through(what, self.inner.leases(look), |led| is_led(led, |_| 0)).await
     }

@@ -29,7 +29,7 @@ struct Watch {
     expires_at: Timestamp,
     /// When the reply of the first look arrived.
     since: Duration,
-    patience: Duration,
+    ripe_at: Duration,
     /// A renewal would have come within this.
     renewed_every: Duration,
     pass: u64,
@@ -38,22 +38,23 @@ struct Watch {
 impl Looks {
     /// Takes what a look showed, and answers what has become ripe.
     ///
-    /// A lease is ripe if its end is the one of an earlier look whose reply arrived at least
-    /// `patience` before this look was `sent`; so the store showed the same end at two moments that
-    /// are further apart than that, however long the replies took.
+    /// A lease is ripe if its end is the one of an earlier look, and this look was `sent` no earlier
+    /// than `ripe_at` says of a lease and the moment when the reply of that earlier look arrived. So
+    /// the store showed the same end at two moments that are as far apart, however long the replies
+    /// took.
     pub(super) fn take(
         &mut self,
         sent: Duration,
         arrived: Duration,
         views: &[LeaseView],
-        patience: fn(&LeaseView) -> Duration,
+        ripe_at: impl Fn(&LeaseView, Duration) -> Duration,
     ) -> Vec<Ripe> {
         let mut ripe = Vec::new();
         for view in views {
             let first = || Watch {
                 expires_at: view.expires_at,
                 since: arrived,
-                patience: patience(view),
+                ripe_at: Duration::MAX,
                 renewed_every: renew_every(view.ttl),
                 pass: self.pass,
             };
@@ -62,7 +63,8 @@ impl Looks {
                 *watch = first();
             }
             watch.pass = self.pass;
-            if watch.since + watch.patience <= sent {
+            watch.ripe_at = ripe_at(view, watch.since);
+            if watch.ripe_at <= sent {
                 ripe.push(Ripe { claim: view.claim.clone(), expires_at: view.expires_at });
             }
         }
@@ -88,7 +90,7 @@ impl Looks {
 
     /// When the next lease can become ripe.
     pub(super) fn next_ripe_at(&self) -> Option<Duration> {
-        self.watched.values().map(|watch| watch.since + watch.patience).min()
+        self.watched.values().map(|watch| watch.ripe_at).min()
     }
 }
 
@@ -115,9 +117,13 @@ mod tests {
         }
     }
 
+    fn after_grace(view: &LeaseView, since: Duration) -> Duration {
+        since + view.grace
+    }
+
     fn take(looks: &mut Looks, at_ms: u64, views: &[LeaseView]) -> usize {
         let at = Duration::from_millis(at_ms);
-        looks.take(at, at, views, |view| view.grace).len()
+        looks.take(at, at, views, after_grace).len()
     }
 
     /// Guards T3: one look is never enough, and its grace is counted from the reply.
@@ -126,7 +132,7 @@ mod tests {
         let mut looks = Looks::default();
         let (sent, arrived) = (Duration::ZERO, Duration::from_millis(400));
 
-        assert!(looks.take(sent, arrived, &[view("c", 5)], |view| view.grace).is_empty());
+        assert!(looks.take(sent, arrived, &[view("c", 5)], after_grace).is_empty());
         assert_eq!(take(&mut looks, 1399, &[view("c", 5)]), 0);
         assert_eq!(looks.next_ripe_at(), Some(Duration::from_millis(1400)));
         assert_eq!(take(&mut looks, 1400, &[view("c", 5)]), 1);

@@ -28,6 +28,10 @@
 //! and fast enough for the holder to have renewed it. After a call that was not, all looks start
 //! anew (T3).
 //!
+//! A store's clock that jumped ahead ends leases whose holders still trust them. So the store's word
+//! that a lease has expired counts only once its clock was seen to run evenly for as long as the
+//! lease is (T9). Each node watches it from its first beat, so that a new leader need not wait.
+//!
 //! # What is not here
 //!
 //! No duty decides what becomes of a task: [`domain::state`](crate::domain::state) does. A second
@@ -37,6 +41,7 @@
 mod duty;
 mod election;
 mod looks;
+mod pace;
 mod reclaim;
 mod seen;
 mod trouble;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use rand::RngExt;
 
 use crate::domain::id::ClaimId;
@@ -24,8 +25,9 @@ use crate::store::Reclaim;
 use crate::store::ReclaimItem;
 use crate::store::Scope;
 
-/// Leases whose tasks are read with one call: a lease may hold a thousand.
-const READ_MAX: usize = 8;
+/// Leases whose tasks are read with one call and then put back at the same time: a lease may hold a
+/// thousand.
+const AT_ONCE: usize = 8;
 
 impl Duties<'_> {
     /// Looks at leases that have expired, and reclaims those that had their second look.
@@ -37,7 +39,10 @@ impl Duties<'_> {
         };
 
         let arrived = self.candidate.clock.steady();
-        let ripe = self.expired.take(sent, arrived, &views, |view| view.grace);
+        let even_since = self.candidate.seen.even_since().unwrap_or(arrived);
+        let ripe = self.expired.take(sent, arrived, &views, |view, since| {
+            (since + view.grace).max(even_since + view.ttl)
+        });
         self.expired.end_pass();
         self.take_back(ripe).await
     }
@@ -54,7 +59,8 @@ impl Duties<'_> {
         };
 
         let arrived = self.candidate.clock.steady();
-        let ripe = self.all.take(sent, arrived, &views, |view| view.ttl + view.grace);
+        let ripe =
+            self.all.take(sent, arrived, &views, |view, since| since + view.ttl + view.grace);
         if views.len() < BATCH_MAX {
             self.all.end_pass();
             self.surveyed = 0;
@@ -69,7 +75,9 @@ impl Duties<'_> {
     async fn look(&mut self, sent: Duration, scope: Scope) -> Result<Option<Vec<LeaseView>>, Over> {
         let look = Look { mandate: self.tenure.mandate.clone(), scope };
         let answer = self.candidate.store.leases(&look).await;
-        self.heed("leases", sent, answer)
+        let Some(looked) = self.heed("leases", sent, answer)? else { return Ok(None) };
+        self.candidate.seen.note_time(sent, looked.now);
+        Ok(Some(looked.leases))
     }
 
     /// Reads what ripe leases hold and takes it back.
@@ -77,25 +85,43 @@ impl Duties<'_> {
         let ends: HashMap<ClaimId, Timestamp> =
             ripe.iter().map(|ripe| (ripe.claim.clone(), ripe.expires_at)).collect();
 
-        for some in ripe.chunks(READ_MAX) {
+        for some in ripe.chunks(AT_ONCE) {
             let sent = self.begin()?;
             let claims = some.iter().map(|ripe| ripe.claim.clone()).collect();
-            let Some(views) = self.look(sent, Scope::Claims(claims)).await? else {
+            let Some(mut views) = self.look(sent, Scope::Claims(claims)).await? else {
                 return Ok(());
             };
-            for view in views {
-                if ends.get(&view.claim) == Some(&view.expires_at) && !self.reclaim(view).await? {
-                    return Ok(());
-                }
+            views.retain(|view| ends.get(&view.claim) == Some(&view.expires_at));
+            if !self.reclaim(views).await? {
+                return Ok(());
             }
         }
         Ok(())
     }
 
-    /// Ends one lease if it still has the end that was seen (T3), and puts its tasks back.
+    /// Ends each lease that still has the end that was seen (T3), and puts its tasks back. All are
+    /// sent at the same time: a node dies with many, and its tasks share one bound (N2).
     ///
-    /// Answers whether the store answered: if not, all looks start anew.
-    async fn reclaim(&mut self, view: LeaseView) -> Result<bool, Over> {
+    /// Answers whether the store answered each: if not, all looks start anew.
+    async fn reclaim(&mut self, views: Vec<LeaseView>) -> Result<bool, Over> {
+        let reclaims: Vec<Reclaim> = views.iter().map(|view| self.plan(view)).collect();
+        let sent = self.begin()?;
+        let store = &self.candidate.store;
+        let answers = join_all(reclaims.iter().map(|reclaim| store.reclaim(reclaim))).await;
+
+        let mut are_answered = true;
+        for (view, answer) in views.into_iter().zip(answers) {
+            match self.heed("reclaim", sent, answer)? {
+                Some(0) => {}
+                Some(count) => self.tell_reclaimed(view, count),
+                None => are_answered = false,
+            }
+        }
+        Ok(are_answered)
+    }
+
+    /// What becomes of each task of a lease.
+    fn plan(&mut self, view: &LeaseView) -> Reclaim {
         let now = self.candidate.seen.store_now().unwrap_or(view.expires_at);
         let mut items = Vec::with_capacity(view.tasks.len());
         for task in &view.tasks {
@@ -109,20 +135,8 @@ impl Duties<'_> {
                 verdict: decide_reclaim(task, view.crashed, &deciding),
             });
         }
-
-        let sent = self.begin()?;
         let mandate = self.tenure.mandate.clone();
-        let expires_at = view.expires_at;
-        let reclaim = Reclaim { mandate, claim: view.claim.clone(), expires_at, items };
-        let answer = self.candidate.store.reclaim(&reclaim).await;
-        let Some(count) = self.heed("reclaim", sent, answer)? else {
-            return Ok(false);
-        };
-
-        if count > 0 {
-            self.tell_reclaimed(view, count);
-        }
-        Ok(true)
+        Reclaim { mandate, claim: view.claim.clone(), expires_at: view.expires_at, items }
     }
 
     fn tell_reclaimed(&self, view: LeaseView, count: u64) {

@@ -15,6 +15,7 @@ use crate::domain::lease::TERM_TTL;
 use crate::domain::time::Timestamp;
 use crate::events::Event;
 use crate::events::Events;
+use crate::leader::pace::Pace;
 use crate::store::Leader;
 
 /// Who leads, as one node knows it. Cheap to clone; clones are one view, on any thread.
@@ -39,6 +40,7 @@ struct View {
     arrived: Duration,
     /// When the first reply arrived that showed this very term with this very end.
     since: Duration,
+    pace: Pace,
 }
 
 impl Seen {
@@ -55,6 +57,7 @@ impl Seen {
     /// request was sent after the latest one arrived, or if it names a higher term, since terms
     /// only grow (L1).
     pub fn note(&self, sent: Duration, now: Timestamp, leader: Option<&Leader>) {
+        self.note_time(sent, now);
         let mut view = self.view();
         let is_later = view.now.is_none() || sent >= view.arrived;
         let is_higher = leader.map(|leader| leader.term) > view.leader.as_ref().map(|old| old.term);
@@ -72,6 +75,18 @@ impl Seen {
 
         self.changed.notify_waiters();
         self.tell(old.as_ref(), leader);
+    }
+
+    /// Notes what a reply says of the store's clock, and nothing else.
+    pub(super) fn note_time(&self, sent: Duration, now: Timestamp) {
+        let arrived = self.clock.steady();
+        self.view().pace.note(sent, arrived, now);
+    }
+
+    /// Since when, by the own clock, the store's is known to run evenly. `None` before the first
+    /// reply.
+    pub(super) fn even_since(&self) -> Option<Duration> {
+        self.view().pace.even_since()
     }
 
     /// Who leads, as last heard; its term may have ended meanwhile.

@@ -375,7 +375,7 @@ pub trait Leadership: Send + Sync {
     /// # Errors
     ///
     /// [`Error::Unavailable`].
-    async fn leases(&self, look: &Look) -> Result<Led<Vec<LeaseView>>>;
+    async fn leases(&self, look: &Look) -> Result<Led<Looked>>;
 
     /// Ends a lease that still has the end that was seen, and applies a verdict to each task that it
     /// still holds. A lease with another end is left alone and answers 0.

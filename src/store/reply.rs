@@ -254,6 +254,15 @@ pub enum Led<T> {
     Deposed,
 }
 
+/// Reply to a look at leases.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Looked {
+    /// The store's now; with partitions that of the first, where leaders are elected.
+    pub now: Timestamp,
+    /// The leases, in the order of their ends, or as they were asked for.
+    pub leases: Vec<LeaseView>,
+}
+
 /// A lease as the leader sees it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LeaseView {

@@ -186,11 +186,11 @@ impl Shed {
         let leading = store.campaign(&campaign).await.unwrap();
         let mandate = Mandate { process, term: leading.leader.unwrap().term };
         let look = |scope| Look { mandate: mandate.clone(), scope };
-        let Led::Done(views) = store.leases(&look(Scope::Expired)).await.unwrap() else { return };
-        let claims = views.into_iter().map(|view| view.claim).collect();
+        let Led::Done(ended) = store.leases(&look(Scope::Expired)).await.unwrap() else { return };
+        let claims = ended.leases.into_iter().map(|view| view.claim).collect();
         let look = look(Scope::Claims(claims));
-        let Led::Done(views) = store.leases(&look).await.unwrap() else { return };
-        for view in views {
+        let Led::Done(looked) = store.leases(&look).await.unwrap() else { return };
+        for view in looked.leases {
             let deciding = Deciding { now: leading.now, jitter: Jitter::NONE, node: &node };
             let items = view.tasks.iter().map(|task| ReclaimItem {
                 task: task.id.clone(),

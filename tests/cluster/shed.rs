@@ -187,8 +187,8 @@ impl Shed {
         let mandate = Mandate { process, term: leading.leader.unwrap().term };
 
         let look = Look { mandate: mandate.clone(), scope: Scope::Claims(vec![claim.clone()]) };
-        let Led::Done(leases) = self.behind.leases(&look).await.unwrap() else { panic!("deposed") };
-        let lease = &leases[0];
+        let Led::Done(looked) = self.behind.leases(&look).await.unwrap() else { panic!("deposed") };
+        let lease = &looked.leases[0];
         let deciding = Deciding { now: self.clock.wall(), jitter: Jitter::NONE, node: &lease.node };
         let item = |task: &TaskRecord| ReclaimItem {
             task: task.id.clone(),

@@ -175,7 +175,7 @@ impl Shed {
     pub(crate) async fn look(&self, scope: Scope) -> Vec<LeaseView> {
         let mandate = self.lead().await;
         match self.store.leases(&Look { mandate, scope }).await.unwrap() {
-            Led::Done(views) => views,
+            Led::Done(looked) => looked.leases,
             Led::Deposed => panic!("the leader was deposed"),
         }
     }

@@ -6,6 +6,7 @@ use taskshed::clock::Clock;
 use taskshed::domain::id::ClaimId;
 use taskshed::domain::lease::node_grace;
 use taskshed::domain::lease::remote_grace;
+use taskshed::domain::lease::renew_every;
 use taskshed::domain::state::TaskState;
 use taskshed::domain::task::Priority;
 use taskshed::leader::SURVEY_EVERY;
@@ -223,6 +224,21 @@ async fn a_clock_that_jumped_ahead_costs_no_lease() {
     assert_eq!(states(&fleet, 2).await, [TaskState::Running; 2]);
 }
 
+/// Guards T9: a clock that jumped ahead takes nothing from a holder that is cut off before it has
+/// given up by itself, and keeps nothing for longer than the bound.
+#[tokio::test]
+async fn a_clock_that_jumped_ahead_does_not_end_a_lease_that_is_still_trusted() {
+    let (fleet, mut leader, worker, _) = fleet_with_worker(1).await;
+
+    worker.kill();
+    fleet.clock.set_wall(fleet.clock.wall().plus(SECOND * 3600));
+    let is_back = async || states(&fleet, 1).await == [TaskState::Scheduled];
+    let took = fleet.pass_until(bound(), is_back).await;
+
+    assert!(took >= LEASE - renew_every(LEASE), "its node may have trusted it: {took:?}");
+    assert_eq!(leader.reclaimed(), [(1, true)]);
+}
+
 /// Guards T3 and N2: a clock that was set back neither costs a lease, nor keeps that of a dead node.
 #[tokio::test]
 async fn a_clock_that_was_set_back_neither_costs_nor_keeps_a_lease() {
@@ -331,4 +347,26 @@ async fn a_node_that_held_more_leases_than_a_page_gives_all_of_them_back() {
 
     let count: u64 = leader.reclaimed().iter().map(|(count, _)| count).sum();
     assert_eq!(count, 1200);
+}
+
+/// Guards N2: leases that end at the same time do not wait for each other.
+#[tokio::test]
+async fn the_leases_of_a_dead_node_are_reclaimed_side_by_side() {
+    let mut fleet = Fleet::new();
+    let mut leader = fleet.node("leader");
+    fleet.elected().await;
+    let worker = fleet.bare("worker");
+    for index in 0..8 {
+        fleet.add(&format!("t{index}"), |task| task).await;
+        fleet.claim(&worker, 1).await;
+    }
+    leader.store.hang("reclaim", true);
+    let calls = leader.store.calls("reclaim");
+
+    fleet.pass(bound()).await;
+    assert_eq!(leader.store.calls("reclaim") - calls, 8);
+
+    leader.store.hang("reclaim", false);
+    fleet.pass(SECOND).await;
+    assert_eq!(leader.reclaimed(), [(1, true); 8]);
 }

@@ -23,10 +23,10 @@ use taskshed::store::Keep;
 use taskshed::store::Kept;
 use taskshed::store::Leader;
 use taskshed::store::Leading;
-use taskshed::store::LeaseView;
 use taskshed::store::Led;
 use taskshed::store::List;
 use taskshed::store::Look;
+use taskshed::store::Looked;
 use taskshed::store::Maintain;
 use taskshed::store::Maintained;
 use taskshed::store::Reclaim;
@@ -64,7 +64,7 @@ pub(crate) enum Reply {
     Set,
     Leading(Leading),
     Resigned(Option<Leader>),
-    Seen(Led<Vec<LeaseView>>),
+    Seen(Led<Looked>),
     Reclaimed(Led<u64>),
     Maintained(Led<Maintained>),
     Found(Vec<Option<TaskRecord>>),
@@ -105,8 +105,8 @@ impl Call {
             Self::Resign(resign) => Reply::Resigned(store.resign(resign).await?),
             Self::Look(look) => {
                 let mut seen = store.leases(look).await?;
-                if let Led::Done(views) = &mut seen {
-                    for view in views {
+                if let Led::Done(looked) = &mut seen {
+                    for view in &mut looked.leases {
                         view.tasks.sort_by(|a, b| a.id.cmp(&b.id));
                     }
                 }

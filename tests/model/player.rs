@@ -146,9 +146,9 @@ impl Player {
                     self.mandate = Some(Mandate { process, term });
                 }
             }
-            Reply::Seen(Led::Done(views)) => {
+            Reply::Seen(Led::Done(looked)) => {
                 let Some(mandate) = self.mandate.clone() else { return };
-                for view in views.iter().filter(|view| view.expires_at <= now) {
+                for view in looked.leases.iter().filter(|view| view.expires_at <= now) {
                     remember(&mut self.seen, reclaim(view, mandate.clone(), now));
                 }
             }

@@ -175,8 +175,8 @@ async fn crash(store: &MysqlStore, clock: &ManualClock) {
     clock.advance(11 * SECOND);
     let mandate = lead(store).await;
     let look = Look { mandate: mandate.clone(), scope: Scope::Claims(vec![wish.id.clone()]) };
-    let Led::Done(views) = settled(|| store.leases(&look)).await else { panic!("deposed") };
-    let reclaim = reclaim(mandate.clone(), &views[0], clock.wall());
+    let Led::Done(looked) = settled(|| store.leases(&look)).await else { panic!("deposed") };
+    let reclaim = reclaim(mandate.clone(), &looked.leases[0], clock.wall());
     // What was taken is told by the first answer alone.
     settled(|| store.reclaim(&reclaim)).await;
     let [lost] = shown(store, ["lost"]).await;

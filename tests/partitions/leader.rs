@@ -38,8 +38,8 @@ pub(crate) async fn lead(shed: &Shed, node: &str) -> Mandate {
 /// The claims whose leases have ended.
 pub(crate) async fn expired(shed: &Shed, mandate: &Mandate) -> BTreeSet<ClaimId> {
     let look = Look { mandate: mandate.clone(), scope: Scope::Expired };
-    let Led::Done(views) = shed.store.leases(&look).await.unwrap() else { panic!("deposed") };
-    views.into_iter().map(|view| view.claim).collect()
+    let Led::Done(looked) = shed.store.leases(&look).await.unwrap() else { panic!("deposed") };
+    looked.leases.into_iter().map(|view| view.claim).collect()
 }
 
 fn reclaim(mandate: &Mandate, claim: &Claim, view: &taskshed::store::LeaseView) -> Reclaim {
@@ -75,8 +75,8 @@ async fn a_new_term_is_known_in_every_partition() {
         assert_eq!(shed.claim(&wish).await.tasks.len(), 1);
         let scope = Scope::Claims(vec![wish.id.clone()]);
         let look = Look { mandate: old.clone(), scope };
-        let Led::Done(mut views) = shed.store.leases(&look).await.unwrap() else { panic!() };
-        leases.push((wish, views.remove(0)));
+        let Led::Done(mut looked) = shed.store.leases(&look).await.unwrap() else { panic!() };
+        leases.push((wish, looked.leases.remove(0)));
     }
 
     shed.store.resign(&Resign { process: Some(old.process.clone()) }).await.unwrap();
@@ -115,7 +115,8 @@ async fn a_term_is_above_those_that_other_partitions_know() {
     assert!(second.term.0 > ahead);
     assert_eq!(lead(&shed, "node-2").await, second, "and is renewed as it is");
     let look = Look { mandate: second, scope: Scope::Expired };
-    assert_eq!(shed.store.leases(&look).await.unwrap(), Led::Done(vec![]));
+    let Led::Done(looked) = shed.store.leases(&look).await.unwrap() else { panic!("deposed") };
+    assert_eq!(looked.leases, []);
 }
 
 /// All leases are shown in the order of their ends, whatever their partition.
@@ -133,8 +134,8 @@ async fn leases_of_all_partitions_are_shown() {
     let mut lengths = Vec::new();
     for skip in [0, 2] {
         let look = Look { mandate: mandate.clone(), scope: Scope::All { skip } };
-        let Led::Done(views) = shed.store.leases(&look).await.unwrap() else { panic!() };
-        lengths.push(views.iter().map(|view| view.ttl.as_secs()).collect::<Vec<_>>());
+        let Led::Done(looked) = shed.store.leases(&look).await.unwrap() else { panic!() };
+        lengths.push(looked.leases.iter().map(|view| view.ttl.as_secs()).collect::<Vec<_>>());
     }
 
     assert_eq!(lengths, [vec![7, 8, 9], vec![9]]);

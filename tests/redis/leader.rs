@@ -56,7 +56,7 @@ fn beat(node: &str) -> Beat {
 async fn look(shed: &Shed, mandate: &Mandate, scope: Scope) -> Vec<LeaseView> {
     let look = Look { mandate: mandate.clone(), scope };
     match shed.store.leases(&look).await.unwrap() {
-        Led::Done(views) => views,
+        Led::Done(looked) => looked.leases,
         Led::Deposed => panic!("deposed"),
     }
 }

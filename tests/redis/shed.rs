@@ -144,8 +144,8 @@ impl Shed {
     pub(crate) async fn reclaim(&self, mandate: &Mandate, claim: &ClaimId) -> u64 {
         let scope = Scope::Claims(vec![claim.clone()]);
         let look = Look { mandate: mandate.clone(), scope };
-        let Led::Done(views) = self.store.leases(&look).await.unwrap() else { panic!("deposed") };
-        let view = &views[0];
+        let Led::Done(looked) = self.store.leases(&look).await.unwrap() else { panic!("deposed") };
+        let view = &looked.leases[0];
         let now = Timestamp::from_us(START);
         let deciding = Deciding { now, jitter: Jitter::NONE, node: &view.node };
         let items = view.tasks.iter().map(|task| ReclaimItem {

@@ -219,7 +219,7 @@ impl Leadership for Faulty {
         self.through("resign", self.inner.resign(resign)).await
     }
 
-    async fn leases(&self, look: &Look) -> Result<Led<Vec<LeaseView>>> {
+    async fn leases(&self, look: &Look) -> Result<Led<Looked>> {
         self.through("leases", self.inner.leases(look)).await
     }
 

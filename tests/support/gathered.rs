@@ -173,13 +173,13 @@ impl Leadership for Gathered {
         self.inner.resign(resign).await
     }
 
-    async fn leases(&self, look: &Look) -> Result<Led<Vec<LeaseView>>> {
-        let mut views = self.inner.leases(look).await?;
-        if let Led::Done(views) = &mut views {
-            let tasks = views.iter_mut().flat_map(|view| &mut view.tasks);
+    async fn leases(&self, look: &Look) -> Result<Led<Looked>> {
+        let mut answer = self.inner.leases(look).await?;
+        if let Led::Done(looked) = &mut answer {
+            let tasks = looked.leases.iter_mut().flat_map(|view| &mut view.tasks);
             tasks.for_each(|task| self.task_out(task));
         }
-        Ok(views)
+        Ok(answer)
     }
 
     async fn reclaim(&self, reclaim: &Reclaim) -> Result<Led<u64>> {

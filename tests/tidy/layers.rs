@@ -49,7 +49,15 @@ const CRATE_HOMES: &[(&str, &[&str])] = &[
     ("croner", &["src/domain/schedule"]),
     (
         "futures_util",
-        &["src/store/", "src/scheduler/", "src/handlers/", "src/node/", "src/http/", "src/cli/"],
+        &[
+            "src/store/",
+            "src/scheduler/",
+            "src/handlers/",
+            "src/leader/",
+            "src/node/",
+            "src/http/",
+            "src/cli/",
+        ],
     ),
     ("hyper", &["src/http/"]),
     ("hyper_util", &["src/http/"]),

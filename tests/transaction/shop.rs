@@ -175,7 +175,7 @@ impl Shop {
     async fn look(&self, scope: Scope) -> Vec<LeaseView> {
         let look = Look { mandate: self.lead().await, scope };
         match self.store.leases(&look).await.unwrap() {
-            Led::Done(views) => views,
+            Led::Done(looked) => looked.leases,
             Led::Deposed => panic!("nobody else leads"),
         }
     }

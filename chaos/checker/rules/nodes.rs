@@ -32,7 +32,7 @@ const SWEEPS_US: u64 = 1_500_000;
 /// A process that stands still for longer than this may make others late, µs.
 const PAUSE_US: u64 = 200_000;
 
-/// What the calls of a leader may take together, as the bound has it, µs. A store that is slower makes
+/// How long a leader may wait for answers, as the bound has it, µs. A store that is slower makes
 /// recoveries late that are many.
 const SLOW_US: u64 = 500_000;
 
@@ -169,12 +169,20 @@ fn is_disturbed(story: &Story<'_>, from: u64, to: u64) -> bool {
             .any(|(start, end)| *start < to && *end > from && end - start > PAUSE_US)
 }
 
-/// How long leaders waited for answers to their duties between two moments, µs.
+/// How long leaders waited for answers to their duties between two moments, µs. Calls that were under
+/// way at the same time count once.
 fn led_us(story: &Story<'_>, from: u64, to: u64) -> u64 {
     let is_duty = |what: &Call| matches!(what, Call::Reclaim { .. } | Call::Duty { .. });
     let duties = story.calls.iter().filter(|span| is_duty(span.what));
     let near = duties.filter(|span| span.sent < to && span.answered > from && span.reply.is_some());
-    near.map(|span| span.answered - span.sent).sum()
+    let mut waits: Vec<(u64, u64)> = near.map(|span| (span.sent, span.answered)).collect();
+    waits.sort_unstable();
+    let (mut sum, mut until) = (0, 0);
+    for (sent, answered) in waits {
+        sum += answered.saturating_sub(sent.max(until));
+        until = until.max(answered);
+    }
+    sum
 }
 
 /// Who led, and when that was last known.
@@ -206,6 +214,11 @@ impl<'a> Terms<'a> {
         let mut until = died + setting.lease_us + grace + SWEEPS_US;
         let mut leader_died = false;
         for (holder, last) in &self.spells {
+            // It trusts the store's clock once it has seen it for a lease.
+            let joined = story.processes.get(holder).and_then(|process| process.joined);
+            if let Some(joined) = joined.filter(|joined| *joined <= until && *last >= died) {
+                until = until.max(joined + setting.lease_us + grace + SWEEPS_US);
+            }
             let end = story.processes.get(holder).and_then(|process| process.exited);
             let Some((ended, code)) = end else { continue };
             let led = last.saturating_add(setting.term_us) > ended;

@@ -20,6 +20,7 @@ use crate::store::Leading;
 use crate::store::LeaseView;
 use crate::store::Led;
 use crate::store::Look;
+use crate::store::Looked;
 use crate::store::Maintain;
 use crate::store::Maintained;
 use crate::store::Mandate;
@@ -93,13 +94,13 @@ impl State {
         Some(leader)
     }
 
-    pub(super) fn leases(&mut self, look: &Look, now: Timestamp) -> Led<Vec<LeaseView>> {
+    pub(super) fn leases(&mut self, look: &Look, now: Timestamp) -> Led<Looked> {
         if !self.chair.admits(&look.mandate, now) {
             return Led::Deposed;
         }
         let mut by_end: Vec<_> = self.leases.iter().collect();
         by_end.sort_by_key(|(claim, held)| (held.expires_at, *claim));
-        let views = match &look.scope {
+        let leases = match &look.scope {
             Scope::Expired => {
                 let ended = by_end.into_iter().filter(|(_, held)| held.expires_at <= now);
                 ended.take(BATCH_MAX).map(|lease| self.lease_view(lease)).collect()
@@ -113,7 +114,7 @@ impl State {
                 known.map(|lease| self.lease_view_with_tasks(lease)).collect()
             }
         };
-        Led::Done(views)
+        Led::Done(Looked { now, leases })
     }
 
     fn lease_view(&self, (claim, held): (&ClaimId, &Held)) -> LeaseView {

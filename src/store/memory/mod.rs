@@ -51,10 +51,10 @@ use crate::store::Kept;
 use crate::store::Leader;
 use crate::store::Leadership;
 use crate::store::Leading;
-use crate::store::LeaseView;
 use crate::store::Led;
 use crate::store::List;
 use crate::store::Look;
+use crate::store::Looked;
 use crate::store::Maintain;
 use crate::store::Maintained;
 use crate::store::Migrated;
@@ -169,7 +169,7 @@ impl Leadership for MemoryStore {
         Ok(self.step(|state, now| state.resign(resign, now)))
     }
 
-    async fn leases(&self, look: &Look) -> Result<Led<Vec<LeaseView>>> {
+    async fn leases(&self, look: &Look) -> Result<Led<Looked>> {
         Ok(self.step(|state, now| state.leases(look, now)))
     }
 

@@ -24,10 +24,10 @@ use crate::store::Kept;
 use crate::store::Leader;
 use crate::store::Leadership;
 use crate::store::Leading;
-use crate::store::LeaseView;
 use crate::store::Led;
 use crate::store::List;
 use crate::store::Look;
+use crate::store::Looked;
 use crate::store::Maintain;
 use crate::store::Maintained;
 use crate::store::Page;
@@ -119,7 +119,7 @@ impl Leadership for MysqlStore {
         self.step(resign).await
     }
 
-    async fn leases(&self, look: &Look) -> Result<Led<Vec<LeaseView>>> {
+    async fn leases(&self, look: &Look) -> Result<Led<Looked>> {
         self.step(look).await
     }
 

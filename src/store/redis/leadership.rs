@@ -24,6 +24,7 @@ use crate::store::Leading;
 use crate::store::LeaseView;
 use crate::store::Led;
 use crate::store::Look;
+use crate::store::Looked;
 use crate::store::Maintain;
 use crate::store::Maintained;
 use crate::store::Mandate;
@@ -59,7 +60,7 @@ impl Leadership for RedisStore {
         Ok(leader_of(&leader))
     }
 
-    async fn leases(&self, look: &Look) -> Result<Led<Vec<LeaseView>>> {
+    async fn leases(&self, look: &Look) -> Result<Led<Looked>> {
         let mut call = self.mandated(&script::LEASES, &look.mandate);
         match &look.scope {
             Scope::Expired => call.arg("expired"),
@@ -69,20 +70,18 @@ impl Leadership for RedisStore {
             }
         };
         let answer: Value = self.run("leases", &script::LEASES, call).await?;
-        if answer == Value::Int(-1) {
-            return Ok(Led::Deposed);
-        }
-        let leases: Vec<LeaseReply> = read("leases", answer)?;
-        let mut views = Vec::with_capacity(leases.len());
-        for lease in leases {
+        let looked: Led<(i64, Vec<LeaseReply>)> = led("leases", answer)?;
+        let Led::Done((now_us, replies)) = looked else { return Ok(Led::Deposed) };
+        let mut leases = Vec::with_capacity(replies.len());
+        for lease in replies {
             let claim = lease.0.clone();
             let (view, damaged) = lease_view(lease);
             if !damaged.is_empty() {
                 self.set_aside("leases", &claim, &damaged).await?;
             }
-            views.extend(view);
+            leases.extend(view);
         }
-        Ok(Led::Done(views))
+        Ok(Led::Done(Looked { now: Timestamp::from_us(now_us), leases }))
     }
 
     async fn reclaim(&self, reclaim: &Reclaim) -> Result<Led<u64>> {

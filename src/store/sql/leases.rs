@@ -12,6 +12,7 @@ use crate::store::HolderKind;
 use crate::store::LeaseView;
 use crate::store::Led;
 use crate::store::Look;
+use crate::store::Looked;
 use crate::store::Reclaim;
 use crate::store::ReclaimItem;
 use crate::store::Scope;
@@ -40,7 +41,7 @@ static LEASE_END_HELD: Statement = Statement::new(include_str!("statements/lease
 static STOP_OF_CLAIM: Statement = Statement::new(include_str!("statements/stop_of_claim.sql"));
 
 impl Step for Look {
-    type Reply = Led<Vec<LeaseView>>;
+    type Reply = Led<Looked>;
 
     const METHOD: &'static str = "leases";
 
@@ -64,12 +65,12 @@ impl Step for Look {
                 tx.rows(&LEASE_OF_CLAIM, vec![ns.into(), claims]).await?
             }
         };
-        let views: Result<Vec<LeaseView>, String> = rows.into_iter().map(view).collect();
-        let mut views = views.map_err(unreadable)?;
+        let leases: Result<Vec<LeaseView>, String> = rows.into_iter().map(view).collect();
+        let mut leases = leases.map_err(unreadable)?;
         if let Scope::Claims(claims) = &self.scope {
             let runs = under(tx, claims).await?;
             let tasks = entries::views(tx, &runs).await?;
-            for view in &mut views {
+            for view in &mut leases {
                 let is_under = |task: &&TaskRecord| {
                     task.lease.as_ref().is_some_and(|lease| lease.claim_id == view.claim)
                 };
@@ -77,9 +78,9 @@ impl Step for Look {
                 view.tasks.sort_by(|a, b| a.id.cmp(&b.id));
             }
             let asked = |view: &LeaseView| claims.iter().position(|claim| *claim == view.claim);
-            views.sort_by_key(asked);
+            leases.sort_by_key(asked);
         }
-        Ok(Led::Done(views))
+        Ok(Led::Done(Looked { now: tx.now(), leases }))
     }
 }
 

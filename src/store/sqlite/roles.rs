@@ -28,10 +28,10 @@ use crate::store::Kept;
 use crate::store::Leader;
 use crate::store::Leadership;
 use crate::store::Leading;
-use crate::store::LeaseView;
 use crate::store::Led;
 use crate::store::List;
 use crate::store::Look;
+use crate::store::Looked;
 use crate::store::Maintain;
 use crate::store::Maintained;
 use crate::store::Migrated;
@@ -128,7 +128,7 @@ impl Leadership for SqliteStore {
         self.writer.step(resign.clone()).await
     }
 
-    async fn leases(&self, look: &Look) -> Result<Led<Vec<LeaseView>>> {
+    async fn leases(&self, look: &Look) -> Result<Led<Looked>> {
         self.writer.step(look.clone()).await
     }
 

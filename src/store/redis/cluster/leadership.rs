@@ -7,6 +7,7 @@ use async_trait::async_trait;
 
 use crate::domain::id::ProcessId;
 use crate::domain::lease::Term;
+use crate::domain::time::Timestamp;
 use crate::store::BATCH_MAX;
 use crate::store::Campaign;
 use crate::store::Cluster;
@@ -18,6 +19,7 @@ use crate::store::Leading;
 use crate::store::LeaseView;
 use crate::store::Led;
 use crate::store::Look;
+use crate::store::Looked;
 use crate::store::Maintain;
 use crate::store::Maintained;
 use crate::store::NodeView;
@@ -59,7 +61,7 @@ impl Leadership for ClusterStore {
         Ok(ended)
     }
 
-    async fn leases(&self, look: &Look) -> Result<Led<Vec<LeaseView>>> {
+    async fn leases(&self, look: &Look) -> Result<Led<Looked>> {
         let answers = match &look.scope {
             Scope::All { skip } => {
                 let upto = *skip + BATCH_MAX;
@@ -69,21 +71,23 @@ impl Leadership for ClusterStore {
                 self.soon(self.each(|part| part.leases(look))).await?
             }
         };
-        let Some(views) = self.led("leases", answers)? else { return Ok(Led::Deposed) };
-        let mut views: Vec<LeaseView> = views.into_iter().flatten().collect();
+        let Some(looked) = self.led("leases", answers)? else { return Ok(Led::Deposed) };
+        let now = looked.first().map_or(Timestamp::EPOCH, |first| first.now);
+        let mut leases: Vec<LeaseView> =
+            looked.into_iter().flat_map(|looked| looked.leases).collect();
         if matches!(look.scope, Scope::Claims(_)) {
-            return Ok(Led::Done(views));
+            return Ok(Led::Done(Looked { now, leases }));
         }
         // A claim whose answer was lost may have a lease here and, repeated, another one there. They
         // are shown one after the other, so that each gets its two looks.
         let mut seen = HashSet::new();
-        views.retain(|view| seen.insert(view.claim.clone()));
-        views.sort_by(|a, b| (a.expires_at, &a.claim).cmp(&(b.expires_at, &b.claim)));
+        leases.retain(|view| seen.insert(view.claim.clone()));
+        leases.sort_by(|a, b| (a.expires_at, &a.claim).cmp(&(b.expires_at, &b.claim)));
         if let Scope::All { skip } = look.scope {
-            views.drain(..skip.min(views.len()));
+            leases.drain(..skip.min(leases.len()));
         }
-        views.truncate(BATCH_MAX);
-        Ok(Led::Done(views))
+        leases.truncate(BATCH_MAX);
+        Ok(Led::Done(Looked { now, leases }))
     }
 
     async fn reclaim(&self, reclaim: &Reclaim) -> Result<Led<u64>> {
@@ -169,16 +173,16 @@ impl ClusterStore {
 }
 
 /// The first leases of a partition in the order of their ends.
-async fn leases_upto(part: &RedisStore, look: &Look, upto: usize) -> Result<Led<Vec<LeaseView>>> {
-    let mut views = Vec::new();
+async fn leases_upto(part: &RedisStore, look: &Look, upto: usize) -> Result<Led<Looked>> {
+    let mut leases = Vec::new();
     loop {
-        let scope = Scope::All { skip: views.len() };
+        let scope = Scope::All { skip: leases.len() };
         let page = part.leases(&Look { mandate: look.mandate.clone(), scope }).await?;
         let Led::Done(page) = page else { return Ok(Led::Deposed) };
-        let is_last = page.len() < BATCH_MAX;
-        views.extend(page);
-        if is_last || views.len() >= upto {
-            return Ok(Led::Done(views));
+        let is_last = page.leases.len() < BATCH_MAX;
+        leases.extend(page.leases);
+        if is_last || leases.len() >= upto {
+            return Ok(Led::Done(Looked { now: page.now, leases }));
         }
     }
 }

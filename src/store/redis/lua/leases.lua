@@ -7,8 +7,8 @@ ARGV
   4 "expired", "all" or "claims"
   5 for "all": how many to pass over; for "claims": the claim ids, at most 1000
 
-REPLY   -1 if the mandate is over, else per lease {claim, node, process, kind, ttl, grace, end,
-        crashed, rows of the tasks it holds}
+REPLY   -1 if the mandate is over, else now and per lease {claim, node, process, kind, ttl, grace,
+        end, crashed, rows of the tasks it holds}
 GUARDS  L1; a store that cannot write does not answer
 COST    O(leases), and of the tasks only for "claims"
 WHY     The look is itself a write: a store that refuses writes refuses the renewals, too, and must
@@ -59,4 +59,4 @@ for i = 1, #found, 2 do
       seems_dead(node, process, kind, renewed) and 1 or 0, rows }
   end
 end
-return out
+return { now, out }
