@@ -112,7 +112,7 @@ impl Fault {
     /// What is done, in a few words.
     pub(crate) fn about(self) -> &'static str {
         match self {
-            Self::KillNode => "SIGKILL of a node",
+            Self::KillNode => "SIGKILL of a node that does not lead",
             Self::KillLeader => "SIGKILL of the node that leads",
             Self::KillAll => "SIGKILL of all nodes at once, while they write",
             Self::Leave => "SIGTERM of a node",
@@ -205,7 +205,7 @@ impl Fault {
     /// Does it, and heals it.
     pub(crate) async fn strike(self, fleet: &mut Fleet, dice: &mut Dice) -> Result<(), Failure> {
         match self {
-            Self::KillNode => nodes::kill(fleet, dice),
+            Self::KillNode => nodes::kill(fleet, dice).await,
             Self::KillLeader => nodes::kill_leader(fleet, dice).await,
             Self::KillAll => nodes::kill_all(fleet, dice),
             Self::Leave => nodes::leave(fleet, dice),

@@ -26,8 +26,11 @@ fn ms(dice: &mut Dice, from: u64, to: u64) -> Duration {
     Duration::from_millis(from + dice.roll() % (to - from))
 }
 
-pub(super) fn kill(fleet: &Fleet, dice: &mut Dice) -> Result<(), Failure> {
-    fleet.kill(fleet.any(dice), ms(dice, 100, 1500))
+/// Kills a node that does not lead: what it held has a shorter bound than when the leader dies.
+pub(super) async fn kill(fleet: &Fleet, dice: &mut Dice) -> Result<(), Failure> {
+    let leader = fleet.leader().await;
+    let followers: Vec<usize> = (0..NODES).filter(|node| Some(*node) != leader).collect();
+    fleet.kill(dice.pick(&followers), ms(dice, 100, 1500))
 }
 
 /// Kills whoever leads, with what runs there.
