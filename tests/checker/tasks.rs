@@ -112,7 +112,9 @@ fn a_fence_that_falls_with_the_clock_is_found_only_while_the_task_lives() {
         let mut hand = Hand::new();
         hand.add(10, "a", json!({"retention_us": 0}));
         hand.claim(20, "n.1", "a", 90_000_000);
-        hand.ack(30, "n.1", "a", (90_000_000, if is_fine { "completed" } else { "retry" }, true));
+        hand.ack(30, "n.1", "a", (90_000_000, "retry", true));
+        hand.claim(32, "n.1", "a", 90_000_001);
+        hand.ack(34, "n.1", "a", (90_000_001, if is_fine { "completed" } else { "retry" }, true));
         if added_again {
             hand.add(40, "a", json!({}));
         }

@@ -70,7 +70,7 @@ fn came_again(task: &Task<'_>, earlier: &Taken<'_>, later: &Taken<'_>) -> bool {
     let has_ended = task
         .acks
         .iter()
-        .any(|ack| ack.item.claim == earlier.claim && ack.item.verdict == Verdict::Completed);
+        .any(|ack| ack.item.verdict == Verdict::Completed && ack.when.may_be_in(from, to));
     let is_removed = task
         .changes
         .iter()
