@@ -67,13 +67,15 @@ impl<'a> Duties<'a> {
     async fn step(&mut self) -> std::result::Result<(), Over> {
         let clock = &self.candidate.clock;
         let look_at = self.expired.next_ripe_at().map_or(self.sweep_at, |at| at.min(self.sweep_at));
-        let due_at = look_at.min(self.survey_at).min(self.maintain_at);
+        // The first page of a survey takes the place of a sweep.
+        let survey_at = if self.surveyed > 0 { self.survey_at } else { Duration::MAX };
+        let due_at = look_at.min(survey_at).min(self.maintain_at);
         clock.sleep(due_at.saturating_sub(clock.steady())).await;
 
         let now = clock.steady();
         if look_at <= now {
             self.sweep().await
-        } else if self.survey_at <= now {
+        } else if survey_at <= now {
             self.survey().await
         } else {
             self.maintain().await

@@ -66,7 +66,8 @@ use election::Election;
 /// How often a follower stands while nobody leads, and a leader retries a renewal that failed.
 pub const CAMPAIGN_EVERY: Duration = Duration::from_millis(500);
 
-/// How often the leader looks for leases that have expired.
+/// How often the leader looks for leases that have expired, while one may have. If none can have, the
+/// look waits until one can.
 pub const SWEEP_EVERY: Duration = Duration::from_millis(500);
 
 /// How often the leader looks at all leases.
@@ -114,7 +115,7 @@ impl Candidate {
     /// Stands, leads, steps down, and stands again, until `stop`; then it resigns if it leads.
     ///
     /// A store that is out of reach never ends it. While another process leads it makes no calls;
-    /// while it leads and there is nothing to do, fewer than four a second.
+    /// while it leads and there is nothing to do, fewer than three a second.
     pub async fn run(self, stop: CancellationToken) {
         let mut election = Election::new(self);
 

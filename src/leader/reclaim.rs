@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use rand::RngExt;
 
 use crate::domain::id::ClaimId;
+use crate::domain::lease::LEASE_MIN;
 use crate::domain::retry::Jitter;
 use crate::domain::state::Deciding;
 use crate::domain::state::decide_reclaim;
@@ -21,6 +22,7 @@ use crate::leader::looks::Ripe;
 use crate::store::BATCH_MAX;
 use crate::store::LeaseView;
 use crate::store::Look;
+use crate::store::Looked;
 use crate::store::Reclaim;
 use crate::store::ReclaimItem;
 use crate::store::Scope;
@@ -30,37 +32,51 @@ use crate::store::Scope;
 const AT_ONCE: usize = 8;
 
 impl Duties<'_> {
-    /// Looks at leases that have expired, and reclaims those that had their second look.
+    /// Looks at leases that have expired, and reclaims those that had their second look. Now and then
+    /// the look is the first page of a survey, which shows them, too.
     pub(super) async fn sweep(&mut self) -> Result<(), Over> {
         let sent = self.begin()?;
         self.sweep_at = sent + SWEEP_EVERY;
-        let Some(views) = self.look(sent, Scope::Expired).await? else {
+        let begins_survey = self.surveyed == 0 && self.survey_at <= sent;
+        let scope = if begins_survey { Scope::All { skip: 0 } } else { Scope::Expired };
+        let Some(Looked { now, mut leases, next_end }) = self.look(sent, scope).await? else {
             return Ok(());
         };
 
         let arrived = self.candidate.clock.steady();
+        // A lease that is taken or renewed meanwhile lasts for the shortest there is, at least.
+        let next_in = next_end.map_or(LEASE_MIN, |end| end.since(now).min(LEASE_MIN));
+        self.sweep_at = self.sweep_at.max(arrived + next_in);
+        let mut ripe = Vec::new();
+        if begins_survey {
+            ripe = self.surveyed(sent, arrived, &leases);
+            leases.retain(|view| view.expires_at <= now);
+        }
         let even_since = self.candidate.seen.even_since().unwrap_or(arrived);
-        let ripe = self.expired.take(sent, arrived, &views, |view, since| {
+        ripe.extend(self.expired.take(sent, arrived, &leases, |view, since| {
             (since + view.grace).max(even_since + view.ttl)
-        });
+        }));
         self.expired.end_pass();
         self.take_back(ripe).await
     }
 
-    /// Looks at one page of all leases, and reclaims those that have not changed for their length
-    /// and grace, whatever the store's clock says: it may have jumped back.
+    /// Looks at the next page of all leases.
     pub(super) async fn survey(&mut self) -> Result<(), Over> {
         let sent = self.begin()?;
         let scope = Scope::All { skip: self.surveyed };
-        let Some(views) = self.look(sent, scope).await? else {
+        let Some(looked) = self.look(sent, scope).await? else {
             self.surveyed = 0;
             self.survey_at = sent + SURVEY_EVERY;
             return Ok(());
         };
+        let ripe = self.surveyed(sent, self.candidate.clock.steady(), &looked.leases);
+        self.take_back(ripe).await
+    }
 
-        let arrived = self.candidate.clock.steady();
-        let ripe =
-            self.all.take(sent, arrived, &views, |view, since| since + view.ttl + view.grace);
+    /// Takes a page of all leases, and answers which have not changed for their length and grace,
+    /// whatever the store's clock says: it may have been set back.
+    fn surveyed(&mut self, sent: Duration, arrived: Duration, views: &[LeaseView]) -> Vec<Ripe> {
+        let ripe = self.all.take(sent, arrived, views, |view, since| since + view.ttl + view.grace);
         if views.len() < BATCH_MAX {
             self.all.end_pass();
             self.surveyed = 0;
@@ -69,15 +85,17 @@ impl Duties<'_> {
             self.surveyed += views.len();
             self.survey_at = arrived + BATCH_PAUSE;
         }
-        self.take_back(ripe).await
+        ripe
     }
 
-    async fn look(&mut self, sent: Duration, scope: Scope) -> Result<Option<Vec<LeaseView>>, Over> {
+    async fn look(&mut self, sent: Duration, scope: Scope) -> Result<Option<Looked>, Over> {
         let look = Look { mandate: self.tenure.mandate.clone(), scope };
         let answer = self.candidate.store.leases(&look).await;
-        let Some(looked) = self.heed("leases", sent, answer)? else { return Ok(None) };
-        self.candidate.seen.note_time(sent, looked.now);
-        Ok(Some(looked.leases))
+        let looked = self.heed("leases", sent, answer)?;
+        if let Some(looked) = &looked {
+            self.candidate.seen.note_time(sent, looked.now);
+        }
+        Ok(looked)
     }
 
     /// Reads what ripe leases hold and takes it back.
@@ -88,11 +106,11 @@ impl Duties<'_> {
         for some in ripe.chunks(AT_ONCE) {
             let sent = self.begin()?;
             let claims = some.iter().map(|ripe| ripe.claim.clone()).collect();
-            let Some(mut views) = self.look(sent, Scope::Claims(claims)).await? else {
+            let Some(mut looked) = self.look(sent, Scope::Claims(claims)).await? else {
                 return Ok(());
             };
-            views.retain(|view| ends.get(&view.claim) == Some(&view.expires_at));
-            if !self.reclaim(views).await? {
+            looked.leases.retain(|view| ends.get(&view.claim) == Some(&view.expires_at));
+            if !self.reclaim(looked.leases).await? {
                 return Ok(());
             }
         }

@@ -261,6 +261,8 @@ pub struct Looked {
     pub now: Timestamp,
     /// The leases, in the order of their ends, or as they were asked for.
     pub leases: Vec<LeaseView>,
+    /// The earliest end of a lease that has not expired, unless single claims were asked for.
+    pub next_end: Option<Timestamp>,
 }
 
 /// A lease as the leader sees it.

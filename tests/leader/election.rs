@@ -215,13 +215,13 @@ async fn a_slow_answer_does_not_extend_trust() {
     let node = fleet.bare("a");
     node.store.hang("campaign", true);
     let node = fleet.stand(node);
-    fleet.pass(TERM_TRUSTED_FOR - SECOND).await;
+    fleet.pass(TERM_TRUSTED_FOR - SECOND * 2).await;
 
     node.store.hang("campaign", false);
     fleet.pass(Duration::from_millis(50)).await;
     let at_first = node.duties();
     node.store.plan("campaign", Fault::Request, usize::MAX);
-    fleet.pass(SECOND).await;
+    fleet.pass(SECOND * 2).await;
     let until_trust_ended = node.duties();
     fleet.pass(SECOND * 20).await;
 

@@ -84,7 +84,7 @@ async fn a_heap_of_expired_tasks_is_cleared_in_batches_that_do_not_hold_reclaim_
     let batches = leader.store.calls("maintain") - before.0;
     let sweeps = leader.store.calls("leases") - before.1;
     assert!((5..=12).contains(&batches), "{batches} batches");
-    assert!(sweeps >= 8, "{sweeps} sweeps");
+    assert!(sweeps >= 4, "{sweeps} sweeps");
     let left = fleet.store.stats().await.unwrap();
     assert_eq!((left.queues[0].scheduled[2], left.queues[0].expired), (0, 4500));
 }

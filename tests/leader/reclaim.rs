@@ -370,3 +370,22 @@ async fn the_leases_of_a_dead_node_are_reclaimed_side_by_side() {
     fleet.pass(SECOND).await;
     assert_eq!(leader.reclaimed(), [(1, true); 8]);
 }
+
+/// A look costs a call: without leases one a second, and otherwise when one can have ended.
+#[tokio::test]
+async fn nobody_looks_while_no_lease_can_have_ended() {
+    let (fleet, leader, worker, _) = fleet_with_worker(1).await;
+    let looks = async |length| {
+        let before = leader.store.calls("leases");
+        fleet.pass(length).await;
+        leader.store.calls("leases") - before
+    };
+
+    let held = looks(SECOND * 10).await;
+    worker.kill();
+    fleet.pass(bound() + SECOND).await;
+    let idle = looks(SECOND * 10).await;
+
+    assert!((9..=11).contains(&held) && (9..=11).contains(&idle), "{held} and {idle}");
+    assert_eq!(states(&fleet, 1).await, [TaskState::Scheduled]);
+}

@@ -100,6 +100,10 @@ impl State {
         }
         let mut by_end: Vec<_> = self.leases.iter().collect();
         by_end.sort_by_key(|(claim, held)| (held.expires_at, *claim));
+        let next_end = match look.scope {
+            Scope::Claims(_) => None,
+            _ => by_end.iter().map(|(_, held)| held.expires_at).find(|end| *end > now),
+        };
         let leases = match &look.scope {
             Scope::Expired => {
                 let ended = by_end.into_iter().filter(|(_, held)| held.expires_at <= now);
@@ -114,7 +118,7 @@ impl State {
                 known.map(|lease| self.lease_view_with_tasks(lease)).collect()
             }
         };
-        Led::Done(Looked { now, leases })
+        Led::Done(Looked { now, leases, next_end })
     }
 
     fn lease_view(&self, (claim, held): (&ClaimId, &Held)) -> LeaseView {

@@ -70,8 +70,8 @@ impl Leadership for RedisStore {
             }
         };
         let answer: Value = self.run("leases", &script::LEASES, call).await?;
-        let looked: Led<(i64, Vec<LeaseReply>)> = led("leases", answer)?;
-        let Led::Done((now_us, replies)) = looked else { return Ok(Led::Deposed) };
+        let looked: Led<(i64, String, Vec<LeaseReply>)> = led("leases", answer)?;
+        let Led::Done((now_us, next_end, replies)) = looked else { return Ok(Led::Deposed) };
         let mut leases = Vec::with_capacity(replies.len());
         for lease in replies {
             let claim = lease.0.clone();
@@ -81,7 +81,8 @@ impl Leadership for RedisStore {
             }
             leases.extend(view);
         }
-        Ok(Led::Done(Looked { now: Timestamp::from_us(now_us), leases }))
+        let (now, next_end) = (Timestamp::from_us(now_us), next_end.parse().ok());
+        Ok(Led::Done(Looked { now, leases, next_end: next_end.map(Timestamp::from_us) }))
     }
 
     async fn reclaim(&self, reclaim: &Reclaim) -> Result<Led<u64>> {

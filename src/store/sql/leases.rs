@@ -35,6 +35,7 @@ use super::row::Reader;
 use super::row::unreadable;
 
 static LEASE_EXPIRED: Statement = Statement::new(include_str!("statements/lease_expired.sql"));
+static LEASE_NEXT: Statement = Statement::new(include_str!("statements/lease_next.sql"));
 static LEASE_ALL: Statement = Statement::new(include_str!("statements/lease_all.sql"));
 static LEASE_OF_CLAIM: Statement = Statement::new(include_str!("statements/lease_of_claim.sql"));
 static LEASE_END_HELD: Statement = Statement::new(include_str!("statements/lease_end_held.sql"));
@@ -80,8 +81,20 @@ impl Step for Look {
             let asked = |view: &LeaseView| claims.iter().position(|claim| *claim == view.claim);
             leases.sort_by_key(asked);
         }
-        Ok(Led::Done(Looked { now: tx.now(), leases }))
+        let next_end = match &self.scope {
+            Scope::Claims(_) => None,
+            _ => next_end(tx).await?,
+        };
+        Ok(Led::Done(Looked { now: tx.now(), leases, next_end }))
     }
+}
+
+/// The earliest end of a lease that has not expired.
+async fn next_end<T: Tx>(tx: &mut T) -> Answer<Option<Timestamp>> {
+    let args = vec![tx.ns().into(), tx.now().into()];
+    let rows = tx.rows(&LEASE_NEXT, args).await?;
+    let end = rows.into_iter().next().map(|row| Reader::new(row).moment()).transpose();
+    Ok(end.map_err(unreadable)?)
 }
 
 /// A lease as the leader sees it. A process that has beaten after the lease was last prolonged

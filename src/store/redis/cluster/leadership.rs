@@ -73,10 +73,11 @@ impl Leadership for ClusterStore {
         };
         let Some(looked) = self.led("leases", answers)? else { return Ok(Led::Deposed) };
         let now = looked.first().map_or(Timestamp::EPOCH, |first| first.now);
+        let next_end = looked.iter().filter_map(|part| part.next_end).min();
         let mut leases: Vec<LeaseView> =
             looked.into_iter().flat_map(|looked| looked.leases).collect();
         if matches!(look.scope, Scope::Claims(_)) {
-            return Ok(Led::Done(Looked { now, leases }));
+            return Ok(Led::Done(Looked { now, leases, next_end }));
         }
         // A claim whose answer was lost may have a lease here and, repeated, another one there. They
         // are shown one after the other, so that each gets its two looks.
@@ -87,7 +88,7 @@ impl Leadership for ClusterStore {
             leases.drain(..skip.min(leases.len()));
         }
         leases.truncate(BATCH_MAX);
-        Ok(Led::Done(Looked { now, leases }))
+        Ok(Led::Done(Looked { now, leases, next_end }))
     }
 
     async fn reclaim(&self, reclaim: &Reclaim) -> Result<Led<u64>> {
@@ -182,7 +183,7 @@ async fn leases_upto(part: &RedisStore, look: &Look, upto: usize) -> Result<Led<
         let is_last = page.leases.len() < BATCH_MAX;
         leases.extend(page.leases);
         if is_last || leases.len() >= upto {
-            return Ok(Led::Done(Looked { now: page.now, leases }));
+            return Ok(Led::Done(Looked { now: page.now, leases, next_end: page.next_end }));
         }
     }
 }

@@ -7,8 +7,9 @@ ARGV
   4 "expired", "all" or "claims"
   5 for "all": how many to pass over; for "claims": the claim ids, at most 1000
 
-REPLY   -1 if the mandate is over, else now and per lease {claim, node, process, kind, ttl, grace,
-        end, crashed, rows of the tasks it holds}
+REPLY   -1 if the mandate is over, else now, the earliest end of a lease that has not expired or
+        "" (not for "claims"), and per lease {claim, node, process, kind, ttl, grace, end, crashed,
+        rows of the tasks it holds}
 GUARDS  L1; a store that cannot write does not answer
 COST    O(leases), and of the tasks only for "claims"
 WHY     The look is itself a write: a store that refuses writes refuses the renewals, too, and must
@@ -59,4 +60,8 @@ for i = 1, #found, 2 do
       seems_dead(node, process, kind, renewed) and 1 or 0, rows }
   end
 end
-return { now, out }
+local later = {}
+if ARGV[4] ~= 'claims' then
+  later = call('ZRANGE', P .. 'leases', '(' .. us(now), '+inf', 'BYSCORE', 'LIMIT', 0, 1, 'WITHSCORES')
+end
+return { now, later[2] or '', out }
