@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `limit` | the store alone: adds, and claims with their acks, by batch |
 //! | `add` | adds of a scheduler, one at a time and in batches |
+//! | `http` | adds and reads over HTTP, alone and on 64 connections while tasks run |
 //! | `drain` | due tasks that do nothing, one node and two, as a share of the limit in the same run |
 //! | `kinds` | the same with groups, unique keys, retention, arguments of 100 bytes |
 //! | `cpu` | seconds of CPU from the add to the end, scheduler, node and server |
@@ -28,6 +29,7 @@
 mod add;
 mod drain;
 mod growth;
+mod http;
 mod idle;
 mod lag;
 mod least;
@@ -46,8 +48,8 @@ use place::KINDS;
 use report::Figure;
 use report::Report;
 
-const MEASURES: [&str; 10] =
-    ["limit", "add", "drain", "kinds", "cpu", "lag", "growth", "memory", "renew", "idle"];
+const MEASURES: [&str; 11] =
+    ["limit", "add", "http", "drain", "kinds", "cpu", "lag", "growth", "memory", "renew", "idle"];
 
 /// What is measured where, and with how many tasks.
 #[derive(Clone, Copy)]
@@ -90,6 +92,7 @@ async fn take(measure: &str, course: Course) -> Vec<Figure> {
     match measure {
         "limit" => limit::measure(course).await,
         "add" => add::measure(course).await,
+        "http" => http::measure(course).await,
         "drain" => drain::measure(course).await,
         "kinds" => drain::kinds(course).await,
         "cpu" => drain::cpu(course).await,
