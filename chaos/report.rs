@@ -41,6 +41,9 @@ disks that lie about a sync, are not here.
 * Handlers are Rust functions; commands are killed in `tests/e2e`.
 ";
 
+/// Proof that breaches would be found.
+const CONTROLS: &str = include_str!("simulation/controls.md");
+
 /// The whole page.
 pub(crate) fn written(rows: &Rows, took: Duration, commit: &str) -> Result<String, Failure> {
     let mut page = String::new();
@@ -72,7 +75,7 @@ pub(crate) fn written(rows: &Rows, took: Duration, commit: &str) -> Result<Strin
     }
     breaches(&mut page, rows)?;
     times(&mut page, rows)?;
-    writeln!(page, "## Not tested here\n\n{NOT_TESTED}")?;
+    writeln!(page, "{CONTROLS}\n## Not tested here\n\n{NOT_TESTED}")?;
     Ok(page.trim_end().to_owned() + "\n")
 }
 
