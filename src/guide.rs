@@ -7,7 +7,8 @@
 //! 5. [Stores](stores): where tasks live, and what JSON can hold.
 //! 6. [Exclusive tasks and fences](exclusive): what at least once means.
 //! 7. `transactions`, with the feature `sqlite`: tasks and effects by one commit.
-//! 8. [Testing](testing): handlers without servers and without sleeping.
+//! 8. [HTTP handlers](http_handlers): endpoints that run tasks, and how they verify who asks.
+//! 9. [Testing](testing): handlers without servers and without sleeping.
 
 #[doc = include_str!("../docs/guide/start.md")]
 pub mod start {}
@@ -30,6 +31,9 @@ pub mod exclusive {}
 #[cfg(feature = "sqlite")]
 #[doc = include_str!("../docs/guide/transactions.md")]
 pub mod transactions {}
+
+#[doc = include_str!("../docs/guide/http-handlers.md")]
+pub mod http_handlers {}
 
 #[doc = include_str!("../docs/guide/testing.md")]
 pub mod testing {}

@@ -49,7 +49,7 @@
 //! | [`scheduler`] | the front door: add, find, change, wait |
 //! | [`node`] | claims tasks and runs them |
 //! | [`remote`] | claims tasks for workers that are no nodes |
-//! | [`handlers`] | what runs a task: Rust functions, commands |
+//! | [`handlers`] | what runs a task: Rust functions, commands, endpoints |
 //! | [`testing`] | a manual clock, and tasks that run inside a test |
 //! | [`domain`] | the vocabulary, and every decision |
 //! | [`store`] | the contract of stores, and the stores |
@@ -58,8 +58,8 @@
 //!
 //! # Features
 //!
-//! `redis`, `sqlite` and `mysql` (stores), `server` (the HTTP API), `cli` (the program `taskshed`); all are on
-//! unless `default-features = false`. The memory store is always there.
+//! `redis`, `sqlite` and `mysql` (stores), `server` (the HTTP API), `http-handlers` (endpoints that run tasks),
+//! `cli` (the program `taskshed`); all are on unless `default-features = false`. The memory store is always there.
 
 #[cfg(feature = "cli")]
 pub mod cli;

@@ -3,6 +3,7 @@
 //! The API runs on the main runtime and handlers on one of the node's own, so a blocked handler does
 //! not fail the probes.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,11 +20,16 @@ use tracing::warn;
 
 use crate::clock::Clock;
 use crate::clock::SystemClock;
+use crate::config::Endpoint;
+use crate::config::HandlerSettings;
+use crate::config::Means;
 use crate::config::Settings;
 use crate::events::Events;
+use crate::handlers::Handler;
 use crate::handlers::Handlers;
 use crate::handlers::exec::Exec;
 use crate::handlers::exec::Launcher;
+use crate::handlers::http::Http;
 use crate::http;
 use crate::http::Api;
 use crate::http::Readiness;
@@ -121,30 +127,59 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
     })
 }
 
-/// The commands of the settings.
+/// The handlers of the settings.
 fn handlers(settings: &Settings) -> Result<Handlers, Failure> {
     let mut handlers = Handlers::default();
-    if settings.handlers.is_empty() {
-        if settings.node.runs_tasks {
-            warn!(
-                "there are no handlers, so this node runs no tasks; see [handlers] in taskshed.toml"
-            );
-        }
-        return Ok(handlers);
+    if settings.handlers.is_empty() && settings.node.runs_tasks {
+        warn!("there are no handlers, so this node runs no tasks; see [handlers] in taskshed.toml");
     }
-
-    let launcher = Launcher::through_this_program()?;
+    let mut launcher = None;
     for handler in &settings.handlers {
-        let exec = Exec::new(&handler.exec).map_err(|error| {
-            Failure::Usage(format!("handlers.{}.exec: {error}", handler.callback))
-        })?;
-        let mut exec = exec.launcher(launcher.clone());
-        if let Some(timeout) = handler.timeout {
-            exec = exec.timeout(timeout);
-        }
-        handlers.insert(handler.callback.clone(), Arc::new(exec));
+        let made: Arc<dyn Handler> = match &handler.means {
+            Means::Exec(words) => {
+                let launcher = match &launcher {
+                    Some(launcher) => Launcher::clone(launcher),
+                    None => launcher.insert(Launcher::through_this_program()?).clone(),
+                };
+                Arc::new(command(handler, words)?.launcher(launcher))
+            }
+            Means::Http(asked) => Arc::new(endpoint(handler, asked)?),
+        };
+        handlers.insert(handler.callback.clone(), made);
     }
     Ok(handlers)
+}
+
+fn command(handler: &HandlerSettings, words: &[String]) -> Result<Exec, Failure> {
+    let exec = Exec::new(words)
+        .map_err(|error| Failure::Usage(format!("handlers.{}.exec: {error}", handler.callback)))?;
+    Ok(match handler.timeout {
+        Some(timeout) => exec.timeout(timeout),
+        None => exec,
+    })
+}
+
+/// The endpoint of a handler, with its secrets, which are read only by a node.
+fn endpoint(handler: &HandlerSettings, asked: &Endpoint) -> Result<Http, Failure> {
+    let wrong = |key: &str, why: &dyn fmt::Display| {
+        Failure::Usage(format!("handlers.{}.{key}: {why}", handler.callback))
+    };
+    let mut http = Http::new(asked.url.reveal()).map_err(|error| wrong("http", &error))?;
+    for (name, value) in &asked.headers {
+        let key = format!("headers.{name}");
+        let value = value.read().map_err(|error| wrong(&key, &error))?;
+        http = http.header(name, value.reveal()).map_err(|error| wrong(&key, &error))?;
+    }
+    if let Some(secret) = &asked.secret {
+        http = http.signed(secret.read().map_err(|error| wrong("secret", &error))?);
+    }
+    if let Some(count) = asked.concurrency {
+        http = http.concurrency(count);
+    }
+    if let Some(timeout) = handler.timeout {
+        http = http.timeout(timeout);
+    }
+    Ok(http)
 }
 
 /// What is said once, when the node is ready.

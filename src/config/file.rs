@@ -12,6 +12,7 @@ use toml::Spanned;
 
 use super::Error;
 use super::QueueWeight;
+use super::handlers::HandlerSection;
 use super::text::show_queues;
 use crate::domain::id::QueueName;
 
@@ -86,15 +87,6 @@ struct NodeSection {
     run: Option<bool>,
 }
 
-/// One handler as the file has it.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct HandlerSection {
-    pub(super) exec: Option<Vec<String>>,
-    pub(super) timeout: Option<String>,
-    http: Option<IgnoredAny>,
-}
-
 impl File {
     /// Reads the file at `path`, or `taskshed.toml` in the working directory if it is there.
     ///
@@ -132,9 +124,7 @@ impl File {
 impl Document {
     /// The first key that stands for something that comes later.
     fn unavailable(&self) -> Option<String> {
-        let schedules = self.schedules.is_some().then(|| "[schedules]".to_owned());
-        let http = self.handlers.iter().find(|(_, handler)| handler.http.is_some());
-        schedules.or(http.map(|(name, _)| format!("handlers.{name}.http")))
+        self.schedules.is_some().then(|| "[schedules]".to_owned())
     }
 
     fn values(self) -> Result<BTreeMap<&'static str, String>, String> {
@@ -204,10 +194,6 @@ mod tests {
 
     #[test]
     fn what_comes_later_is_refused_by_name() {
-        assert_eq!(
-            refused("[handlers.notify]\nhttp = \"http://x/\""),
-            "t.toml: handlers.notify.http is not available in this version"
-        );
         let message = refused("[schedules.nightly]\ncallback = \"bill\"");
         assert_eq!(message, "t.toml: [schedules] is not available in this version");
     }

@@ -9,6 +9,8 @@ mod environment;
 mod error;
 #[cfg(feature = "cli")]
 mod file;
+#[cfg(feature = "cli")]
+mod handlers;
 mod node;
 mod secret;
 #[cfg(feature = "cli")]
@@ -22,6 +24,14 @@ pub use environment::Environment;
 pub use error::Error;
 #[cfg(feature = "cli")]
 pub use file::File;
+#[cfg(feature = "cli")]
+pub use handlers::Endpoint;
+#[cfg(feature = "cli")]
+pub use handlers::HandlerSettings;
+#[cfg(feature = "cli")]
+pub use handlers::Means;
+#[cfg(feature = "cli")]
+pub use handlers::SecretSource;
 pub use node::InvalidConfig;
 pub use node::NodeConfig;
 pub use node::QueueWeight;
@@ -30,8 +40,6 @@ pub use secret::Secret;
 pub use secret::StoreUrl;
 #[cfg(feature = "cli")]
 pub use settings::Flags;
-#[cfg(feature = "cli")]
-pub use settings::HandlerSettings;
 #[cfg(feature = "cli")]
 pub use settings::Keep;
 #[cfg(feature = "cli")]

@@ -11,7 +11,6 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::domain::durability::Durability;
-use crate::domain::id::Callback;
 use crate::domain::id::Namespace;
 use crate::domain::id::NodeName;
 use crate::domain::json::KWARGS_BYTES_MAX;
@@ -25,7 +24,7 @@ use super::Secret;
 use super::StoreUrl;
 use super::TlsFiles;
 use super::Token;
-use super::file::HandlerSection;
+use super::handlers::HandlerSettings;
 use super::text;
 
 /// Where tasks live unless set: they survive, and nothing needs to be installed.
@@ -69,7 +68,7 @@ pub struct Settings {
     pub insecure: bool,
     /// Certificate and key of the API; without them it speaks plain HTTP.
     pub tls: Option<TlsFiles>,
-    /// Handlers that are commands.
+    /// Handlers that are commands or endpoints.
     pub handlers: Vec<HandlerSettings>,
     /// The API that commands talk to; `http://127.0.0.1:8090` unless set.
     pub server: String,
@@ -92,17 +91,6 @@ pub struct Keep {
     pub expired: Duration,
     /// Dead ones; 90 days unless set, since somebody should look at them.
     pub dead: Duration,
-}
-
-/// A handler that is a command.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HandlerSettings {
-    /// Name under which it is registered.
-    pub callback: Callback,
-    /// Program and arguments.
-    pub exec: Vec<String>,
-    /// A run is stopped after this, unless its task says otherwise.
-    pub timeout: Option<Duration>,
 }
 
 /// One setting as text.
@@ -312,37 +300,20 @@ fn tokens(layers: &mut Layers<'_>) -> Result<Vec<Token>, Error> {
 fn handlers(layers: &mut Layers<'_>) -> Result<Vec<HandlerSettings>, Error> {
     let mut handlers = Vec::new();
     for (name, section) in &layers.file.handlers {
-        let handler = handler(name, section).map_err(|(key, message)| Error::Malformed {
+        let malformed = |(key, message)| Error::Malformed {
             path: layers.file.path.clone(),
             line: None,
             message: format!("handlers.{name}{key}: {message}"),
-        })?;
-        let from = Source::File(layers.file.path.clone());
-        let exec = serde_json::to_string(&handler.exec).unwrap_or_default();
-        let timeout = handler.timeout.map(format_duration);
-        for (key, value) in [("exec", Some(exec)), ("timeout", timeout)] {
+        };
+        let handler = HandlerSettings::of(name, section, layers.variables).map_err(malformed)?;
+        for (key, value) in handler.shown() {
             let setting = format!("handlers.{name}.{key}");
-            let from = from.clone();
-            layers.shown.extend(value.map(|value| Shown { setting, value, from }));
+            let from = Source::File(layers.file.path.clone());
+            layers.shown.push(Shown { setting, value, from });
         }
         handlers.push(handler);
     }
     Ok(handlers)
-}
-
-/// The handler of a section, or which key is wrong and how.
-fn handler(
-    name: &str,
-    section: &HandlerSection,
-) -> Result<HandlerSettings, (&'static str, String)> {
-    let callback = Callback::parse(name).map_err(|error| ("", error.to_string()))?;
-    let exec = section.exec.clone().ok_or(("", "needs exec = [\"program\", …]".to_owned()))?;
-    let timeout = section.timeout.as_deref().map(text::length).transpose();
-    let timeout = timeout.map_err(|message| (".timeout", message))?;
-    if timeout.is_some_and(|timeout| timeout.is_zero()) {
-        return Err((".timeout", "must be longer than zero".into()));
-    }
-    Ok(HandlerSettings { callback, exec, timeout })
 }
 
 /// The places in which values are looked up, best first, and what was found.

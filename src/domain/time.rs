@@ -7,10 +7,16 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use jiff::fmt::strtime;
+use jiff::tz::TimeZone;
 use serde::Deserialize;
 use serde::Deserializer;
 use serde::Serialize;
 use serde::Serializer;
+
+/// How HTTP writes dates: as now, and as RFC 850 and C did.
+const HTTP_DATES: [&str; 3] =
+    ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
 
 /// A moment: microseconds since the Unix epoch, UTC.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -77,6 +83,17 @@ impl Timestamp {
         } else {
             Err(InvalidTime::OutOfRange { text: text.into() })
         }
+    }
+
+    /// Parses a date of HTTP in any of its three forms, such as `Sun, 06 Nov 1994 08:49:37 GMT`.
+    #[must_use]
+    pub fn parse_http_date(text: &str) -> Option<Self> {
+        let parsed = HTTP_DATES.iter().find_map(|form| {
+            let moment = strtime::parse(form, text).ok()?.to_datetime().ok()?;
+            moment.to_zoned(TimeZone::UTC).ok()
+        })?;
+        let us = parsed.timestamp().as_microsecond();
+        (0..=Self::MAX.0).contains(&us).then_some(Self(us))
     }
 
     /// This moment plus `length`, at most [`Timestamp::MAX`].
@@ -299,6 +316,28 @@ mod tests {
             );
         }
         assert_eq!(Timestamp::parse("2255-06-05T23:47:34.740991Z"), Ok(Timestamp::MAX));
+    }
+
+    #[test]
+    fn dates_of_http_are_read_in_all_their_forms() {
+        let wanted = Timestamp::parse("1994-11-06T08:49:37Z").ok();
+        for text in [
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+        ] {
+            assert_eq!(Timestamp::parse_http_date(text), wanted, "{text}");
+        }
+        for text in [
+            "",
+            "Sun, 06 Nov 1994 08:49:37",
+            "Sun, 06 Nov 1994 08:49:37 +0100",
+            "Sun, 32 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Nov 9999 08:49:37 GMT",
+            "1994-11-06T08:49:37Z",
+        ] {
+            assert_eq!(Timestamp::parse_http_date(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -1,12 +1,16 @@
 //! The code that runs tasks, whatever it is made of.
 //!
 //! A [`Handler`] takes a [`Context`] and gives a [`HandlerResult`]. Rust functions with typed
-//! arguments become one by [`typed`]; commands become one by [`exec::Exec`].
+//! arguments become one by [`typed`]; commands become one by [`exec::Exec`], and endpoints by `http::Http`
+//! with the feature `http-handlers`.
 
 mod completion;
 mod context;
 mod error;
 pub mod exec;
+mod facts;
+#[cfg(feature = "http-handlers")]
+pub mod http;
 mod registry;
 mod typed;
 

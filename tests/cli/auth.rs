@@ -74,7 +74,7 @@ fn openssl(dir: &Path, words: &str) {
 }
 
 /// Makes an authority and a certificate for `localhost` that it signed.
-fn certify(dir: &Path) {
+pub(crate) fn certify(dir: &Path) {
     fs::write(dir.join("ext"), "subjectAltName=DNS:localhost\nbasicConstraints=CA:FALSE\n")
         .unwrap();
     let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";

@@ -11,6 +11,7 @@ mod redis_server;
 mod auth;
 mod changes;
 mod demo;
+mod endpoints;
 mod events;
 mod exec;
 mod exits;

@@ -56,7 +56,6 @@ fn a_wrong_setting_is_named_and_a_usage_error() {
         ("[node]\nleese = \"5s\"\n", "taskshed.toml:2: unknown field `leese`"),
         ("[node]\nlease = \"soon\"\n", "taskshed.toml: node.lease: \"soon\" is not a duration"),
         ("[node]\nlease = \"1ms\"\n", "lease: must be from 1s to 10m"),
-        ("[handlers.a]\nhttp = \"http://x\"\n", "handlers.a.http is not available in this version"),
         ("[handlers.a]\nexec = []\n", "handlers.a.exec: must name a program"),
         ("[schedules.a]\ncallback = \"x\"\n", "[schedules] is not available in this version"),
         ("[auth]\nusers = []\n", "taskshed.toml:2: unknown field `users`"),

@@ -29,6 +29,7 @@ const BINARY: &str = env!("CARGO_BIN_EXE_taskshed");
 pub(crate) struct Place {
     dir: TempDir,
     server: Option<String>,
+    variables: Vec<(String, String)>,
 }
 
 /// What a command left.
@@ -54,7 +55,7 @@ pub(crate) struct NodeProcess {
 impl Place {
     /// A directory with this `taskshed.toml`.
     pub(crate) fn new(toml: &str) -> Self {
-        let place = Self { dir: TempDir::new().unwrap(), server: None };
+        let place = Self { dir: TempDir::new().unwrap(), server: None, variables: Vec::new() };
         fs::write(place.path("taskshed.toml"), toml).unwrap();
         place
     }
@@ -67,6 +68,11 @@ impl Place {
     /// Lets commands talk to `node`.
     pub(crate) fn talk_to(&mut self, node: &NodeProcess) {
         self.server = Some(node.url.clone());
+    }
+
+    /// Gives all that is started here an environment variable.
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        self.variables.push((name.to_owned(), value.to_owned()));
     }
 
     /// The binary with these arguments, not started yet.
@@ -85,6 +91,7 @@ impl Place {
         if let Some(server) = &self.server {
             command.env("TASKSHED_SERVER", server);
         }
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.current_dir(self.dir.path()).stdin(Stdio::null());
     }
 

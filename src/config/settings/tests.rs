@@ -5,6 +5,7 @@ use tempfile::TempDir;
 use crate::config::Wake;
 
 use super::*;
+use crate::config::Means;
 
 const FILE: &str = r#"
 store = "redis://me:hunter2@127.0.0.1:6379/0"
@@ -58,7 +59,9 @@ fn a_file_is_read_into_settings() {
     assert_eq!(text::show_queues(&settings.node.queues), "mail=1,default=5");
     assert!(settings.node.strict_queues && !settings.node.stands_for_leader);
     assert_eq!(settings.node.wake, Wake::Polling(Duration::from_secs(3)));
-    assert_eq!(settings.handlers[0].exec, ["python3", "resize.py"]);
+    assert!(
+        matches!(&settings.handlers[0].means, Means::Exec(exec) if *exec == ["python3", "resize.py"])
+    );
     assert_eq!(settings.handlers[0].timeout, Some(Duration::from_secs(120)));
 }
 

@@ -25,6 +25,7 @@ use crate::handlers::Context;
 use crate::handlers::HandlerResult;
 use crate::handlers::StopCause;
 use crate::handlers::TaskError;
+use crate::handlers::facts::facts;
 
 use super::Exec;
 use super::outcome::outcome;
@@ -37,9 +38,6 @@ const STOP_GRACE: Duration = Duration::from_secs(5);
 
 /// How long others of the group may hold the command's streams open after it has ended.
 const OUTPUT_WAIT: Duration = Duration::from_secs(1);
-
-/// Longest trace context that is passed on; the standard's form has 55 letters.
-const TRACE_BYTES_MAX: usize = 512;
 
 /// Runs the command of `exec` for one task. Dropping the future kills its process group.
 pub(super) async fn run(exec: Exec, context: Context) -> HandlerResult {
@@ -91,26 +89,10 @@ async fn start(exec: &Exec, context: &Context) -> io::Result<Process> {
 /// Tells the command about its run. What this run does not have is taken out, so that nothing comes
 /// from the environment of a node that is itself run by a task.
 fn describe(command: &mut Command, context: &Context) {
-    let task = context.task();
-    let trace = task.spec.metadata.get("traceparent").map(String::as_str);
-    let trace = trace.filter(|text| {
-        text.len() <= TRACE_BYTES_MAX && !text.is_empty() && !text.chars().any(char::is_control)
-    });
-    let facts = [
-        ("TASKSHED_TASK_ID", Some(task.id.to_string())),
-        ("TASKSHED_CALLBACK", Some(task.spec.callback.to_string())),
-        ("TASKSHED_ATTEMPT", Some(context.attempt().to_string())),
-        ("TASKSHED_FENCE", Some(context.fence().0.to_string())),
-        ("TASKSHED_RUN_AT", Some(task.planned_at.to_string())),
-        ("TASKSHED_QUEUE", Some(task.spec.queue.to_string())),
-        ("TASKSHED_GROUP_ID", task.spec.group_id.as_ref().map(ToString::to_string)),
-        ("TASKSHED_NODE", Some(context.node().to_string())),
-        ("TRACEPARENT", trace.map(Into::into)),
-    ];
-    for (name, value) in facts {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
+    for fact in facts(context) {
+        match fact.value {
+            Some(value) => command.env(fact.variable, value),
+            None => command.env_remove(fact.variable),
         };
     }
 }
