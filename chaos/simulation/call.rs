@@ -24,6 +24,7 @@ pub(crate) enum Call {
     Look(Look),
     Reclaim(Reclaim),
     Maintain(Maintain),
+    Declare(Declare),
 }
 
 /// Its reply.
@@ -41,6 +42,7 @@ pub(crate) enum Reply {
     Seen(Led<Looked>),
     Reclaimed(Led<u64>),
     Maintained(Led<Maintained>),
+    Declared(Led<()>),
 }
 
 impl Call {
@@ -58,6 +60,7 @@ impl Call {
             Self::Look(_) => "leases",
             Self::Reclaim(_) => "reclaim",
             Self::Maintain(_) => "maintain",
+            Self::Declare(_) => "declare",
         }
     }
 
@@ -84,6 +87,7 @@ impl Call {
             Self::Look(look) => Reply::Seen(now(store.leases(look))),
             Self::Reclaim(reclaim) => Reply::Reclaimed(now(store.reclaim(reclaim))),
             Self::Maintain(maintain) => Reply::Maintained(now(store.maintain(maintain))),
+            Self::Declare(declare) => Reply::Declared(now(store.declare(declare))),
         }
     }
 }

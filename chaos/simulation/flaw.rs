@@ -217,6 +217,7 @@ fn in_the_present_term(store: &MemoryStore, call: &Call) -> Call {
         Call::Look(look) => &mut look.mandate,
         Call::Reclaim(reclaim) => &mut reclaim.mandate,
         Call::Maintain(maintain) => &mut maintain.mandate,
+        Call::Declare(declare) => &mut declare.mandate,
         _ => return call,
     };
     if let Some(leader) = leader {

@@ -355,6 +355,10 @@ impl Leadership for Remote {
         reply!(self.ask(Call::Maintain(maintain.clone())).await, Maintained)
     }
 
+    async fn declare(&self, declare: &Declare) -> Result<Led<()>> {
+        reply!(self.ask(Call::Declare(declare.clone())).await, Declared)
+    }
+
     async fn cluster(&self) -> Result<Cluster> {
         self.link.server.store().cluster().await
     }

@@ -174,6 +174,11 @@ impl Leadership for Observed {
         self.through(what, self.inner.maintain(maintain), |led| is_led(led, |_| 0)).await
     }
 
+    async fn declare(&self, declare: &Declare) -> Result<Led<()>> {
+        let what = Call::Duty { term: declare.mandate.term.0, duty: "declare".to_owned() };
+        self.through(what, self.inner.declare(declare), |led| is_led(led, |()| 0)).await
+    }
+
     async fn cluster(&self) -> Result<Cluster> {
         self.inner.cluster().await
     }

@@ -28,6 +28,7 @@ mod migrate;
 mod node;
 mod output;
 mod queues;
+mod schedules;
 mod store;
 mod tasks;
 
@@ -84,11 +85,12 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     let named = arguments.config.clone().or(variables.text("TASKSHED_CONFIG").map(Into::into));
     let file = File::read(named.as_deref())?;
     let settings = Settings::resolve(&arguments.flags(), &variables, &file)?;
+    let declared = schedules::declared(&settings)?;
     logging::start(&settings, arguments)?;
     match &arguments.command {
         Command::Completions(completions) => completions.run(),
         Command::Config(config) => config.run(&settings, arguments.output),
-        Command::Node(_) => node::run(&settings),
+        Command::Node(_) => node::run(&settings, declared),
         #[cfg(feature = "sqlite")]
         Command::Demo(demo) => demo.run(),
         Command::Doctor(_) => doctor::run(&settings, arguments.output),

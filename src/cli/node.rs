@@ -24,6 +24,7 @@ use crate::config::Endpoint;
 use crate::config::HandlerSettings;
 use crate::config::Means;
 use crate::config::Settings;
+use crate::domain::declared::Declared;
 use crate::events::Events;
 use crate::handlers::Handler;
 use crate::handlers::Handlers;
@@ -50,24 +51,26 @@ const CLOSE_WITHIN: Duration = Duration::from_millis(250);
 const READY_AGAIN_AFTER: Duration = Duration::from_millis(10);
 
 /// Runs a node until it is told to stop.
-pub(super) fn run(settings: &Settings) -> Result<(), Failure> {
+pub(super) fn run(settings: &Settings, declared: Option<Declared>) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let ended = runtime.block_on(serve(settings));
+    let ended = runtime.block_on(serve(settings, declared));
     runtime.shutdown_background();
     ended
 }
 
-async fn serve(settings: &Settings) -> Result<(), Failure> {
+async fn serve(settings: &Settings, declared: Option<Declared>) -> Result<(), Failure> {
     let store = store::open(settings)?;
     store.prepare().await.map_err(|error| store::explain(settings, &error))?;
     let listener = bind(settings.listen).await?;
     let events = Events::default();
-    let node = Node::builder(Arc::clone(&store))
+    let mut node = Node::builder(Arc::clone(&store))
         .config(settings.node.clone())
         .events(events.clone())
-        .handlers(handlers(settings)?)
-        .build()
-        .map_err(|error| Failure::Usage(error.to_string()))?;
+        .handlers(handlers(settings)?);
+    if let Some(declared) = declared {
+        node = node.schedules(declared);
+    }
+    let node = node.build().map_err(|error| Failure::Usage(error.to_string()))?;
 
     let handle = node.handle();
     let looked_at = handle.clone();

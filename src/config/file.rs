@@ -7,7 +7,6 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use toml::Spanned;
 
 use super::Error;
@@ -27,6 +26,8 @@ pub struct File {
     pub(super) values: BTreeMap<&'static str, String>,
     pub(super) handlers: BTreeMap<String, HandlerSection>,
     pub(super) tokens: Vec<TokenSection>,
+    /// The section of schedules, if there is one.
+    pub(super) schedules: Option<toml::Table>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -47,7 +48,7 @@ struct Document {
     node: NodeSection,
     #[serde(default)]
     handlers: BTreeMap<String, HandlerSection>,
-    schedules: Option<IgnoredAny>,
+    schedules: Option<toml::Table>,
     #[serde(default)]
     auth: AuthSection,
 }
@@ -92,8 +93,7 @@ impl File {
     ///
     /// # Errors
     ///
-    /// If a named file is not there, or a file cannot be read, or has a key that is unknown or stands
-    /// for something that this version cannot do.
+    /// If a named file is not there, or a file cannot be read, or has a key that is unknown.
     pub fn read(path: Option<&Path>) -> Result<Self, Error> {
         let place = path.unwrap_or(Path::new(DEFAULT_PATH));
         match fs::read_to_string(place) {
@@ -111,22 +111,15 @@ impl File {
             let line = error.span().map(|span| text[..span.start].matches('\n').count() + 1);
             malformed(line, error.message().trim().replace('\n', "; "))
         })?;
-        if let Some(key) = document.unavailable() {
-            return Err(malformed(None, format!("{key} is not available in this version")));
-        }
 
         let (handlers, tokens) = (document.handlers.clone(), document.auth.tokens.clone());
+        let schedules = document.schedules.clone();
         let values = document.values().map_err(|message| malformed(None, message))?;
-        Ok(Self { path: path.into(), values, handlers, tokens })
+        Ok(Self { path: path.into(), values, handlers, tokens, schedules })
     }
 }
 
 impl Document {
-    /// The first key that stands for something that comes later.
-    fn unavailable(&self) -> Option<String> {
-        self.schedules.is_some().then(|| "[schedules]".to_owned())
-    }
-
     fn values(self) -> Result<BTreeMap<&'static str, String>, String> {
         let node = self.node;
         let queues = node.queues.map(in_order).transpose()?;
@@ -190,12 +183,6 @@ mod tests {
         let message = refused("[handlers.a]\nexec = [\"true\"]\nshell = true\n");
         assert!(message.starts_with("t.toml:3: unknown field `shell`"), "{message}");
         assert!(refused("colour = 1").contains("`colour`"));
-    }
-
-    #[test]
-    fn what_comes_later_is_refused_by_name() {
-        let message = refused("[schedules.nightly]\ncallback = \"bill\"");
-        assert_eq!(message, "t.toml: [schedules] is not available in this version");
     }
 
     #[test]

@@ -12,6 +12,8 @@ mod file;
 #[cfg(feature = "cli")]
 mod handlers;
 mod node;
+#[cfg(feature = "cli")]
+mod schedules;
 mod secret;
 #[cfg(feature = "cli")]
 mod settings;
@@ -36,6 +38,8 @@ pub use node::InvalidConfig;
 pub use node::NodeConfig;
 pub use node::QueueWeight;
 pub use node::Wake;
+#[cfg(feature = "cli")]
+pub use schedules::ScheduleSettings;
 pub use secret::Secret;
 pub use secret::StoreUrl;
 #[cfg(feature = "cli")]

@@ -20,6 +20,7 @@ use super::Environment;
 use super::Error;
 use super::File;
 use super::NodeConfig;
+use super::ScheduleSettings;
 use super::Secret;
 use super::StoreUrl;
 use super::TlsFiles;
@@ -70,6 +71,8 @@ pub struct Settings {
     pub tls: Option<TlsFiles>,
     /// Handlers that are commands or endpoints.
     pub handlers: Vec<HandlerSettings>,
+    /// Schedules that the file declares; `None` if it has no section for them.
+    pub schedules: Option<ScheduleSettings>,
     /// The API that commands talk to; `http://127.0.0.1:8090` unless set.
     pub server: String,
     /// What opens it.
@@ -169,6 +172,10 @@ impl Settings {
         }
         let node = node(&mut layers, &default_name(listen))?;
         let handlers = handlers(&mut layers)?;
+        let schedules = file.schedules.as_ref();
+        let schedules = schedules
+            .map(|table| ScheduleSettings::read(&file.path, table, &mut layers.shown))
+            .transpose()?;
 
         Ok(Self {
             store,
@@ -182,6 +189,7 @@ impl Settings {
             insecure,
             tls,
             handlers,
+            schedules,
             token: token(&mut layers)?,
             server: layers.read("server", "http://127.0.0.1:8090", text::parsed, show)?,
             log: Some(layers.read("log", "", text::parsed, String::clone)?)

@@ -56,6 +56,12 @@ impl Json {
     pub fn as_str(&self) -> &str {
         self.0.get()
     }
+
+    /// The text as `serde_json` carries it.
+    #[must_use]
+    pub fn raw(&self) -> &RawValue {
+        &self.0
+    }
 }
 
 impl PartialEq for Json {

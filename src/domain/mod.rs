@@ -29,9 +29,11 @@
 //! | [`state`] | outcome in, verdict out: the only place a task's state is decided |
 //! | [`durability`] | what must have happened to a write before it counts |
 //! | [`arrival`] | what becomes of a task that is moved to another store |
+//! | [`declared`] | schedules of a file, and which of two files holds |
 //! | [`lease`] | leases, fences, terms, and how long a node may trust them |
 
 pub mod arrival;
+pub mod declared;
 pub mod draft;
 pub mod durability;
 pub mod id;

@@ -46,6 +46,8 @@ pub use serve::CLOSE_WITHIN;
 pub use serve::HEAD_WITHIN;
 pub use serve::serve;
 pub use tls::Tls;
+#[cfg(feature = "cli")]
+pub(crate) use wire::read_task;
 
 use self::again::Replies;
 use self::auth::Auth;

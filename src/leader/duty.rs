@@ -32,6 +32,8 @@ pub(super) struct Duties<'a> {
     pub(super) sweep_at: Duration,
     pub(super) survey_at: Duration,
     maintain_at: Duration,
+    /// When schedules are looked at; `None` once they are as declared.
+    pub(super) declare_at: Option<Duration>,
     trouble: Trouble,
 }
 
@@ -49,6 +51,7 @@ impl<'a> Duties<'a> {
             sweep_at: now,
             survey_at: now,
             maintain_at: now,
+            declare_at: candidate.declares.is_some().then_some(now),
             trouble: Trouble::default(),
         }
     }
@@ -69,7 +72,8 @@ impl<'a> Duties<'a> {
         let look_at = self.expired.next_ripe_at().map_or(self.sweep_at, |at| at.min(self.sweep_at));
         // The first page of a survey takes the place of a sweep.
         let survey_at = if self.surveyed > 0 { self.survey_at } else { Duration::MAX };
-        let due_at = look_at.min(survey_at).min(self.maintain_at);
+        let declare_at = self.declare_at.unwrap_or(Duration::MAX);
+        let due_at = look_at.min(survey_at).min(self.maintain_at).min(declare_at);
         clock.sleep(due_at.saturating_sub(clock.steady())).await;
 
         let now = clock.steady();
@@ -77,6 +81,8 @@ impl<'a> Duties<'a> {
             self.sweep().await
         } else if survey_at <= now {
             self.survey().await
+        } else if declare_at <= now {
+            self.declare().await
         } else {
             self.maintain().await
         }

@@ -38,6 +38,7 @@
 //! leader would waste effort and corrupt nothing, since each step compares what it saw. Followers
 //! make no calls while somebody leads: they read [`Seen`], which their node's beats keep fresh.
 
+mod declare;
 mod duty;
 mod election;
 mod looks;
@@ -59,6 +60,7 @@ use crate::domain::id::ProcessId;
 use crate::events::Events;
 use crate::store::Leadership;
 
+pub use declare::Declares;
 pub use seen::Seen;
 
 use election::Election;
@@ -96,6 +98,8 @@ pub struct Candidate {
     pub seen: Seen,
     /// Where reclaims are told.
     pub events: Events,
+    /// The schedules of its file, if it has a say in them.
+    pub declares: Option<Declares>,
     /// Spreads bids, and the delays of suspects.
     pub rng: StdRng,
 }

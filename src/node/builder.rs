@@ -18,6 +18,7 @@ use crate::config::InvalidConfig;
 use crate::config::NodeConfig;
 use crate::config::QueueWeight;
 use crate::config::Wake;
+use crate::domain::declared::Declared;
 use crate::domain::id::Callback;
 use crate::domain::id::NodeName;
 use crate::domain::id::QueueName;
@@ -50,6 +51,7 @@ pub struct Builder {
     events: Events,
     seed: Option<u64>,
     place: Place,
+    declared: Option<Arc<Declared>>,
 }
 
 impl Builder {
@@ -58,7 +60,8 @@ impl Builder {
         let clock = Arc::new(SystemClock);
         let events = Events::default();
         let place = Place::Apart;
-        Self { store, config, handlers: Handlers::default(), clock, events, seed: None, place }
+        let (handlers, seed, declared) = (Handlers::default(), None, None);
+        Self { store, config, handlers, clock, events, seed, place, declared }
     }
 
     /// Takes all settings at once, in place of those set before.
@@ -159,6 +162,14 @@ impl Builder {
         })
     }
 
+    /// Lets these schedules hold whenever this node leads, unless newer ones do.
+    ///
+    /// Without it the node leaves the schedules of others as they are.
+    pub fn schedules(mut self, declared: Declared) -> Self {
+        self.declared = Some(Arc::new(declared));
+        self
+    }
+
     /// Keeps time by `clock` instead of the machine's.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
@@ -201,6 +212,7 @@ impl Builder {
             process: dice.process_id(&*clock),
             callbacks: self.handlers.callbacks(),
             handlers: self.handlers,
+            declared: self.declared,
             seen: Seen::new(Arc::clone(&clock), self.events.clone()),
             events: self.events,
             store_time: StoreTime::new(Arc::clone(&clock)),

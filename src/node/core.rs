@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::config::NodeConfig;
+use crate::domain::declared::Declared;
 use crate::domain::id::Callback;
 use crate::domain::id::ProcessId;
 use crate::domain::time::Timestamp;
@@ -47,6 +48,8 @@ pub(super) struct Core {
     pub(super) dice: Dice,
     pub(super) slots: Slots,
     pub(super) claims: Claims,
+    /// The schedules that its file declares, if it has a say in them.
+    pub(super) declared: Option<Arc<Declared>>,
     /// Who leads, as the store last said.
     pub(super) seen: Seen,
     /// Makes the keeper beat at once.

@@ -58,6 +58,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::sync::DropGuard;
 
 use crate::leader::Candidate;
+use crate::leader::Declares;
 use crate::store::Store;
 
 use self::acker::Acker;
@@ -228,8 +229,14 @@ impl Wired {
 
 /// Stands for leader over a connection of its own, where large batches of others do not delay looks.
 fn candidate(core: &Core) -> Candidate {
+    let store = core.store.apart();
+    let declares = core
+        .declared
+        .as_ref()
+        .map(|declared| Declares { declared: Arc::clone(declared), store: Arc::clone(&store) });
     Candidate {
-        store: core.store.apart(),
+        store,
+        declares,
         clock: Arc::clone(&core.clock),
         node: core.config.name.clone(),
         process: core.process.clone(),

@@ -400,6 +400,15 @@ pub trait Leadership: Send + Sync {
     /// [`Error::Unavailable`].
     async fn maintain(&self, maintain: &Maintain) -> Result<Led<Maintained>>;
 
+    /// Adds or removes tasks as [`Tasks::add`] and [`Tasks::change`] do, if the mandate holds (L1).
+    ///
+    /// Cost: one round trip.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`], or [`Error::Full`] if the store has no room; then nothing was added.
+    async fn declare(&self, declare: &Declare) -> Result<Led<()>>;
+
     /// The nodes that beat lately, remote workers that hold claims, and the leader.
     ///
     /// Cost: one round trip.

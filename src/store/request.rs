@@ -322,3 +322,28 @@ pub struct Maintain {
     /// Most entries of each kind: 1 to [`BATCH_MAX`](super::BATCH_MAX).
     pub limit: usize,
 }
+
+/// A change that only the leader may make, as one step.
+#[derive(Clone, Debug)]
+pub struct Declare {
+    /// Who declares.
+    pub mandate: Mandate,
+    /// What is to be so.
+    pub what: Declaration,
+}
+
+/// What a leader declares.
+#[derive(Clone, Debug)]
+pub enum Declaration {
+    /// These tasks are there, as by [`Tasks::add`](super::Tasks::add).
+    Add(Add),
+    /// These are gone, as by [`Action::Remove`]; at most [`BATCH_MAX`](super::BATCH_MAX).
+    Remove(Vec<TaskId>),
+}
+
+impl Declaration {
+    /// The change that removes these tasks.
+    pub(super) fn removal(ids: &[TaskId]) -> Change {
+        Change { target: Target::Ids(ids.to_vec()), action: Action::Remove }
+    }
+}

@@ -38,6 +38,25 @@ fn a_flag_beats_a_variable_beats_the_file_beats_the_default() {
 }
 
 #[test]
+fn schedules_are_shown_with_their_file() {
+    let place = Place::new(
+        "[schedules]\nrevision = 2\n[schedules.bill]\ncallback = \"bill\"\n\
+         cron = \"0 2 * * *\"\nkwargs = { a = 1 }\npaused = true\n",
+    );
+    let ran = place.run(&["config", "show"]);
+
+    for (setting, value) in [
+        ("schedules.revision", "2"),
+        ("schedules.bill.callback", "bill"),
+        ("schedules.bill.cron", "0 2 * * *"),
+        ("schedules.bill.kwargs", "{\"a\":1}"),
+        ("schedules.bill.paused", "true"),
+    ] {
+        assert_eq!(shown(&ran, setting), pair(value, "taskshed.toml"));
+    }
+}
+
+#[test]
 fn another_file_can_be_named() {
     let place = Place::new("[node]\nlease = \"5s\"\n");
     std::fs::write(place.path("other.toml"), "[node]\nlease = \"4s\"\n").unwrap();
@@ -57,7 +76,23 @@ fn a_wrong_setting_is_named_and_a_usage_error() {
         ("[node]\nlease = \"soon\"\n", "taskshed.toml: node.lease: \"soon\" is not a duration"),
         ("[node]\nlease = \"1ms\"\n", "lease: must be from 1s to 10m"),
         ("[handlers.a]\nexec = []\n", "handlers.a.exec: must name a program"),
-        ("[schedules.a]\ncallback = \"x\"\n", "[schedules] is not available in this version"),
+        ("[schedules.a]\ncallback = \"x\"\n", "schedules.a: needs cron or interval"),
+        (
+            "[schedules.a]\ncallback = \"x\"\ncron = \"61 * * * *\"\n",
+            "taskshed.toml: schedules.a.cron: \"61 * * * *\" is not a cron expression",
+        ),
+        (
+            "[schedules.a]\ncallback = \"x\"\ninterval = \"5s\"\npriority = \"urgent\"\n",
+            "schedules.a.priority: must be critical, high, normal or low",
+        ),
+        (
+            "[schedules.a]\ncallback = \"x\"\ninterval = \"5s\"\nqueue = \"a b\"\n",
+            "schedules.a.queue: contains ' '",
+        ),
+        (
+            "[schedules.a]\ncallback = \"x\"\ncron = \"@daily\"\ntimezone = \"Mars\"\n",
+            "schedules.a.timezone: \"Mars\" is not an IANA time zone such as Europe/Rome",
+        ),
         ("[auth]\nusers = []\n", "taskshed.toml:2: unknown field `users`"),
         (
             "[auth]\ntokens = [{ name = \"a\", role = \"root\", sha256 = \"00\" }]\n",

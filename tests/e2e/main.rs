@@ -22,3 +22,4 @@ mod files;
 mod frozen;
 mod lost;
 mod recurring;
+mod schedules;

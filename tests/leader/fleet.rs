@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use taskshed::clock::Clock;
 use taskshed::clock::ManualClock;
+use taskshed::domain::declared::Declared;
 use taskshed::domain::draft::Task;
 use taskshed::domain::id::ClaimId;
 use taskshed::domain::id::NodeName;
@@ -35,6 +36,7 @@ use taskshed::domain::time::Timestamp;
 use taskshed::events::Event;
 use taskshed::events::Events;
 use taskshed::leader::Candidate;
+use taskshed::leader::Declares;
 use taskshed::leader::Seen;
 use taskshed::store::Add;
 use taskshed::store::Beat;
@@ -89,6 +91,8 @@ pub(crate) struct Node {
     /// Kills candidate and keeper.
     dead: CancellationToken,
     freezer: Arc<Freezer>,
+    /// What its file declares.
+    pub(crate) declared: Option<Declared>,
 }
 
 impl Fleet {
@@ -116,6 +120,10 @@ impl Fleet {
             process: node.process.clone(),
             seen: node.seen.clone(),
             events: node.events.clone(),
+            declares: node.declared.clone().map(|declared| Declares {
+                declared: Arc::new(declared),
+                store: Arc::new(node.store.clone()),
+            }),
             rng: StdRng::seed_from_u64(self.unique()),
         };
         self.spawn(&node, candidate.run(node.stop.clone()));
@@ -144,6 +152,7 @@ impl Fleet {
             stop: CancellationToken::new(),
             dead: CancellationToken::new(),
             freezer: Arc::default(),
+            declared: None,
         }
     }
 

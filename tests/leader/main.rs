@@ -9,6 +9,7 @@ mod faulty;
 
 mod fleet;
 
+mod declared;
 mod election;
 mod housekeeping;
 mod reclaim;

@@ -231,6 +231,10 @@ impl Leadership for Faulty {
         self.through("maintain", self.inner.maintain(maintain)).await
     }
 
+    async fn declare(&self, declare: &Declare) -> Result<Led<()>> {
+        self.through("declare", self.inner.declare(declare)).await
+    }
+
     async fn cluster(&self) -> Result<Cluster> {
         self.through("cluster", self.inner.cluster()).await
     }

@@ -30,6 +30,16 @@ impl Gathered {
         Self { inner, tag: format!(" {{{tag}}}").into() }
     }
 
+    /// An add with other names and specs.
+    fn add_in(&self, add: &Add) -> Add {
+        let mut add = add.clone();
+        for task in &mut add.tasks {
+            task.id = self.id_in(&task.id);
+            task.spec = self.spec_in(&task.spec);
+        }
+        add
+    }
+
     fn id_in(&self, id: &TaskId) -> TaskId {
         TaskId::parse(&format!("{id}{}", self.tag)).unwrap()
     }
@@ -72,11 +82,7 @@ fn with_key(spec: &Arc<Spec>, named: impl Fn(&str) -> String) -> Arc<Spec> {
 #[async_trait]
 impl Tasks for Gathered {
     async fn add(&self, add: &Add) -> Result<Added> {
-        let mut add = add.clone();
-        for task in &mut add.tasks {
-            task.id = self.id_in(&task.id);
-            task.spec = self.spec_in(&task.spec);
-        }
+        let add = self.add_in(add);
         let mut added = self.inner.add(&add).await?;
         for outcome in &mut added.outcomes {
             if let AddOutcome::Duplicate(holder) = outcome {
@@ -193,6 +199,16 @@ impl Leadership for Gathered {
 
     async fn maintain(&self, maintain: &Maintain) -> Result<Led<Maintained>> {
         self.inner.maintain(maintain).await
+    }
+
+    async fn declare(&self, declare: &Declare) -> Result<Led<()>> {
+        let what = match &declare.what {
+            Declaration::Add(add) => Declaration::Add(self.add_in(add)),
+            Declaration::Remove(ids) => {
+                Declaration::Remove(ids.iter().map(|id| self.id_in(id)).collect())
+            }
+        };
+        self.inner.declare(&Declare { mandate: declare.mandate.clone(), what }).await
     }
 
     async fn cluster(&self) -> Result<Cluster> {

@@ -74,7 +74,7 @@ const CRATE_HOMES: &[(&str, &[&str])] = &[
     ("rustls", &["src/store/mysql/", "src/store/redis/", "src/handlers/", "src/http/", "src/cli/"]),
     ("serde", &["src/"]),
     ("serde_json", &["src/"]),
-    ("sha2", &["src/handlers/", "src/http/"]),
+    ("sha2", &["src/handlers/", "src/http/", "src/cli/"]),
     ("subtle", &["src/http/"]),
     ("thiserror", &["src/"]),
     (

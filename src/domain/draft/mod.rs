@@ -409,6 +409,18 @@ impl Draft {
         matches!((&self.spec.schedule, self.run_at), (Schedule::Cron(_), Moment::In(_)))
     }
 
+    /// What does not change.
+    #[must_use]
+    pub fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    /// Whether it is to be added paused.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.paused.is_some()
+    }
+
     /// The key of which at most one live task may be.
     #[must_use]
     pub fn unique_key(&self) -> Option<&UniqueKey> {

@@ -15,3 +15,14 @@ mod json;
 mod new_task;
 pub(super) mod queue;
 pub(super) mod task;
+
+#[cfg(feature = "cli")]
+use crate::domain::draft::Task;
+#[cfg(feature = "cli")]
+use crate::domain::json::Json;
+
+/// Reads a task as it is sent; whatever is wrong with it becomes one of its faults.
+#[cfg(feature = "cli")]
+pub(crate) fn read_task(fields: &Json) -> Task {
+    new_task::read(fields.raw())
+}

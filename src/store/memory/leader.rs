@@ -13,6 +13,8 @@ use crate::store::BARRED_FOR;
 use crate::store::BATCH_MAX;
 use crate::store::Campaign;
 use crate::store::Cluster;
+use crate::store::Declaration;
+use crate::store::Declare;
 use crate::store::ENDED_CLAIM_KEPT;
 use crate::store::HolderKind;
 use crate::store::Leader;
@@ -199,6 +201,17 @@ impl State {
         let forgotten_before = now.minus(ENDED_CLAIM_KEPT);
         self.ended_claims.retain(|_, ended_at| *ended_at > forgotten_before);
         Led::Done(done)
+    }
+
+    pub(super) fn declare(&mut self, declare: &Declare, now: Timestamp) -> Led<()> {
+        if !self.chair.admits(&declare.mandate, now) {
+            return Led::Deposed;
+        }
+        match &declare.what {
+            Declaration::Add(add) => drop(self.add(add, now)),
+            Declaration::Remove(ids) => drop(self.change(&Declaration::removal(ids), now)),
+        }
+        Led::Done(())
     }
 
     /// Forgets nodes that fell silent, first those that did so first.

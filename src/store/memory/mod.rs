@@ -42,6 +42,7 @@ use crate::store::Changed;
 use crate::store::Claim;
 use crate::store::Claimed;
 use crate::store::Cluster;
+use crate::store::Declare;
 use crate::store::Fetch;
 use crate::store::Finding;
 use crate::store::Gate;
@@ -179,6 +180,10 @@ impl Leadership for MemoryStore {
 
     async fn maintain(&self, maintain: &Maintain) -> Result<Led<Maintained>> {
         Ok(self.step(|state, now| state.maintain(maintain, now)))
+    }
+
+    async fn declare(&self, declare: &Declare) -> Result<Led<()>> {
+        Ok(self.step(|state, now| state.declare(declare, now)))
     }
 
     async fn cluster(&self) -> Result<Cluster> {

@@ -16,6 +16,7 @@ use crate::store::Changed;
 use crate::store::Claim;
 use crate::store::Claimed;
 use crate::store::Cluster;
+use crate::store::Declare;
 use crate::store::Fetch;
 use crate::store::Gate;
 use crate::store::Hints;
@@ -129,6 +130,10 @@ impl Leadership for MysqlStore {
 
     async fn maintain(&self, maintain: &Maintain) -> Result<Led<Maintained>> {
         self.step(maintain).await
+    }
+
+    async fn declare(&self, declare: &Declare) -> Result<Led<()>> {
+        self.step(declare).await
     }
 
     async fn cluster(&self) -> Result<Cluster> {

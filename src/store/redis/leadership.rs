@@ -16,6 +16,8 @@ use crate::domain::time::as_us;
 use crate::store::BARRED_FOR;
 use crate::store::Campaign;
 use crate::store::Cluster;
+use crate::store::Declaration;
+use crate::store::Declare;
 use crate::store::ENDED_CLAIM_KEPT;
 use crate::store::HolderKind;
 use crate::store::Leader;
@@ -41,6 +43,7 @@ use super::failure::read;
 use super::record::Row;
 use super::script;
 use super::script::Script;
+use super::tasks;
 use super::verdict;
 
 /// Claim, node, process, kind, length, grace, end, whether its holder seems dead, tasks.
@@ -112,6 +115,21 @@ impl Leadership for RedisStore {
                 Led::Done(Maintained { expired, pruned, forgotten, repaired, more })
             }
         })
+    }
+
+    async fn declare(&self, declare: &Declare) -> Result<Led<()>> {
+        let script = match &declare.what {
+            Declaration::Add(_) => &script::DECLARE_ADD,
+            Declaration::Remove(_) => &script::DECLARE_CHANGE,
+        };
+        let mut call = self.mandated(script, &declare.mandate);
+        match &declare.what {
+            Declaration::Add(add) => tasks::push_add(&mut call, add),
+            Declaration::Remove(ids) => self.push_change(&mut call, &Declaration::removal(ids)),
+        }
+        let answer: Value = self.run("declare", script, call).await?;
+        let done: Led<Value> = led("declare", answer)?;
+        Ok(if done == Led::Deposed { Led::Deposed } else { Led::Done(()) })
     }
 
     async fn cluster(&self) -> Result<Cluster> {

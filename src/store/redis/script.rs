@@ -14,10 +14,21 @@ pub(super) struct Script {
 }
 
 impl Script {
-    /// Puts the prelude behind the first line, where `#!lua` and its flags stand.
     fn of(body: &str) -> Self {
+        Self::after(include_str!("lua/prelude.lua"), body)
+    }
+
+    /// The same for the leader alone: a mandate stands before the script's own arguments.
+    fn led(body: &str) -> Self {
+        let led = include_str!("lua/led.lua");
+        let led = led.split_once('\n').map_or("", |(_, rest)| rest);
+        Self::after(&format!("{}\n{led}", include_str!("lua/prelude.lua")), body)
+    }
+
+    /// Puts what scripts share behind the first line, where `#!lua` and its flags stand.
+    fn after(shared: &str, body: &str) -> Self {
         let (shebang, rest) = body.split_once('\n').unwrap_or((body, ""));
-        let text = format!("{shebang}\n{}\n{rest}", include_str!("lua/prelude.lua"));
+        let text = format!("{shebang}\n{shared}\n{rest}");
         let sha = redis::Script::new(&text).get_hash().to_owned();
         Self { text, sha, writes: !shebang.contains("no-writes") }
     }
@@ -54,32 +65,34 @@ impl Script {
 }
 
 macro_rules! scripts {
-    ($($name:ident = $file:literal),+ $(,)?) => {
+    ($($name:ident = $made:ident $file:literal),+ $(,)?) => {
         $(pub(super) static $name: LazyLock<Script> =
-            LazyLock::new(|| Script::of(include_str!($file)));)+
+            LazyLock::new(|| Script::$made(include_str!($file)));)+
     };
 }
 
 scripts! {
-    ACK = "lua/ack.lua",
-    ADD = "lua/add.lua",
-    CAMPAIGN = "lua/campaign.lua",
-    CHANGE = "lua/change.lua",
-    CLAIM = "lua/claim.lua",
-    CLUSTER = "lua/cluster.lua",
-    FETCH = "lua/fetch.lua",
-    GATE = "lua/gate.lua",
-    KEEPS = "lua/keeps.lua",
-    KEEP = "lua/keep.lua",
-    LEASES = "lua/leases.lua",
-    LIST = "lua/list.lua",
-    MAINTAIN = "lua/maintain.lua",
-    PREPARE = "lua/prepare.lua",
-    RAISE = "lua/raise.lua",
-    RECLAIM = "lua/reclaim.lua",
-    RESIGN = "lua/resign.lua",
-    RESTORE = "lua/restore.lua",
-    SET_ASIDE = "lua/set_aside.lua",
-    STATS = "lua/stats.lua",
-    WATCH = "lua/watch.lua",
+    ACK = of "lua/ack.lua",
+    ADD = of "lua/add.lua",
+    CAMPAIGN = of "lua/campaign.lua",
+    CHANGE = of "lua/change.lua",
+    CLAIM = of "lua/claim.lua",
+    CLUSTER = of "lua/cluster.lua",
+    DECLARE_ADD = led "lua/add.lua",
+    DECLARE_CHANGE = led "lua/change.lua",
+    FETCH = of "lua/fetch.lua",
+    GATE = of "lua/gate.lua",
+    KEEPS = of "lua/keeps.lua",
+    KEEP = of "lua/keep.lua",
+    LEASES = of "lua/leases.lua",
+    LIST = of "lua/list.lua",
+    MAINTAIN = of "lua/maintain.lua",
+    PREPARE = of "lua/prepare.lua",
+    RAISE = of "lua/raise.lua",
+    RECLAIM = of "lua/reclaim.lua",
+    RESIGN = of "lua/resign.lua",
+    RESTORE = of "lua/restore.lua",
+    SET_ASIDE = of "lua/set_aside.lua",
+    STATS = of "lua/stats.lua",
+    WATCH = of "lua/watch.lua",
 }

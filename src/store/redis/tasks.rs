@@ -48,13 +48,7 @@ use super::verdict::optional_moment;
 impl Tasks for RedisStore {
     async fn add(&self, add: &Add) -> Result<Added> {
         let mut call = self.call(&script::ADD);
-        call.arg(add.request.as_str()).arg(match add.existing {
-            Existing::Replace => "r",
-            Existing::Keep => "k",
-        });
-        for task in &add.tasks {
-            push_task(&mut call, task);
-        }
+        push_add(&mut call, add);
         let (now, words): (i64, Vec<String>) = self.run("add", &script::ADD, call).await?;
         let outcomes = words.iter().map(|word| outcome(word)).collect::<Result<_>>()?;
         Ok(Added { now: Timestamp::from_us(now), outcomes })
@@ -108,7 +102,8 @@ impl Tasks for RedisStore {
     }
 
     async fn change(&self, change: &Change) -> Result<Changed> {
-        let call = self.change_call(change);
+        let mut call = self.call(&script::CHANGE);
+        self.push_change(&mut call, change);
         let (affected, missing, skipped): (u64, Vec<String>, Vec<String>) =
             self.run("change", &script::CHANGE, call).await?;
         let skipped = skipped.chunks_exact(2).map(|pair| {
@@ -181,7 +176,8 @@ impl Tasks for RedisStore {
 }
 
 impl RedisStore {
-    fn change_call(&self, change: &Change) -> Cmd {
+    /// Writes what the script of changes takes.
+    pub(super) fn push_change(&self, call: &mut Cmd, change: &Change) {
         let (word, group_moment, each) = match &change.action {
             Action::Pause => ("pause", String::new(), None),
             Action::Resume => ("resume", String::new(), None),
@@ -191,7 +187,6 @@ impl RedisStore {
             Action::Reschedule(at) => ("reschedule", moment(*at), None),
             Action::RescheduleEach(moments) => ("reschedule", String::new(), Some(moments)),
         };
-        let mut call = self.call(&script::CHANGE);
         call.arg(word).arg(group_moment).arg(self.keep_cancelled_us());
         match &change.target {
             Target::Group(group) => {
@@ -212,7 +207,17 @@ impl RedisStore {
                 }
             }
         }
-        call
+    }
+}
+
+/// Writes what the script of adds takes.
+pub(super) fn push_add(call: &mut Cmd, add: &Add) {
+    call.arg(add.request.as_str()).arg(match add.existing {
+        Existing::Replace => "r",
+        Existing::Keep => "k",
+    });
+    for task in &add.tasks {
+        push_task(call, task);
     }
 }
 

@@ -9,6 +9,8 @@ use crate::domain::id::TaskId;
 use crate::domain::state::TaskState;
 use crate::domain::time::Timestamp;
 use crate::store::Cluster;
+use crate::store::Declaration;
+use crate::store::Declare;
 use crate::store::ENDED_CLAIM_KEPT;
 use crate::store::Led;
 use crate::store::Maintain;
@@ -62,6 +64,23 @@ impl Step for Maintain {
         let long_ago = now.minus(ENDED_CLAIM_KEPT);
         tx.run(&ENDED_CLAIM_PRUNE, vec![ns.into(), long_ago.into()]).await?;
         Ok(Led::Done(done))
+    }
+}
+
+impl Step for Declare {
+    type Reply = Led<()>;
+
+    const METHOD: &'static str = "declare";
+
+    async fn take<T: Tx>(&self, tx: &mut T) -> Answer<Self::Reply> {
+        if !election::admits(tx, &self.mandate).await? {
+            return Ok(Led::Deposed);
+        }
+        match &self.what {
+            Declaration::Add(add) => drop(add.take(tx).await?),
+            Declaration::Remove(ids) => drop(Declaration::removal(ids).take(tx).await?),
+        }
+        Ok(Led::Done(()))
     }
 }
 

@@ -19,6 +19,7 @@ use crate::store::Changed;
 use crate::store::Claim;
 use crate::store::Claimed;
 use crate::store::Cluster;
+use crate::store::Declare;
 use crate::store::Fetch;
 use crate::store::Finding;
 use crate::store::Gate;
@@ -138,6 +139,10 @@ impl Leadership for SqliteStore {
 
     async fn maintain(&self, maintain: &Maintain) -> Result<Led<Maintained>> {
         self.writer.step(maintain.clone()).await
+    }
+
+    async fn declare(&self, declare: &Declare) -> Result<Led<()>> {
+        self.writer.step(declare.clone()).await
     }
 
     async fn cluster(&self) -> Result<Cluster> {

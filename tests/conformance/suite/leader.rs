@@ -6,6 +6,8 @@ use taskshed::domain::id::ProcessId;
 use taskshed::domain::lease::Term;
 use taskshed::domain::state::TaskState;
 use taskshed::store::Campaign;
+use taskshed::store::Declaration;
+use taskshed::store::Declare;
 use taskshed::store::Led;
 use taskshed::store::Look;
 use taskshed::store::Maintain;
@@ -18,6 +20,9 @@ use crate::fixture::Shed;
 use crate::fixture::almost;
 use crate::fixture::claim_id;
 use crate::fixture::start;
+use crate::requests::add;
+use crate::requests::claim;
+use crate::requests::id;
 use crate::requests::node;
 use crate::requests::process;
 use crate::requests::standing;
@@ -157,4 +162,50 @@ async fn another_process_gets_the_place_at_once() {
     let leader = next.leader.unwrap();
     assert!(leader.term > told.term);
     assert_eq!(next.now, start());
+}
+
+async fn declares(shed: &Shed, mandate: &Mandate, what: Declaration) -> bool {
+    let declare = Declare { mandate: mandate.clone(), what };
+    shed.store.declare(&declare).await.unwrap() == Led::Done(())
+}
+
+#[tokio::test]
+async fn a_leader_adds_replaces_and_removes_what_it_declares() {
+    let shed = super::shed().await;
+    let mandate = shed.lead().await;
+    shed.add([task("a").queue("old"), task("gone"), task("other")]).await;
+
+    let wanted = add([task("a").queue("new").run_in(60 * SECOND), task("b")]);
+    assert!(declares(&shed, &mandate, Declaration::Add(wanted.clone())).await);
+    assert!(declares(&shed, &mandate, Declaration::Add(wanted)).await, "it may be repeated");
+    let gone = Declaration::Remove(vec![id("gone"), id("never")]);
+    assert!(declares(&shed, &mandate, gone).await);
+
+    let a = shed.task("a").await;
+    assert_eq!((a.spec.queue.as_str(), a.run_at), ("new", start().plus(60 * SECOND)));
+    assert_eq!(shed.find("gone").await, None);
+    assert_eq!(shed.claim_ids(&claim()).await, ["b", "other"]);
+}
+
+/// Guards L1: another process, an older term, a term that has ended.
+#[tokio::test]
+async fn nobody_declares_without_a_mandate() {
+    let shed = super::shed().await;
+    let old = shed.lead().await;
+    shed.add([task("a")]).await;
+    shed.clock.advance(11 * SECOND);
+    let ended = Declaration::Remove(vec![id("a")]);
+    assert!(!declares(&shed, &old, ended).await, "nobody leads");
+    let present = shed.lead().await;
+    assert!(present.term > old.term);
+    let stranger = Mandate { process: process("node-x"), term: present.term };
+
+    for mandate in [&old, &stranger] {
+        let added = Declaration::Add(add([task("a").queue("new"), task("b")]));
+        assert!(!declares(&shed, mandate, added).await);
+        assert!(!declares(&shed, mandate, Declaration::Remove(vec![id("a")])).await);
+    }
+
+    assert_eq!(shed.task("a").await.spec.queue.as_str(), "default");
+    assert_eq!(shed.find("b").await, None);
 }

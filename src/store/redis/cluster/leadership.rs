@@ -6,11 +6,15 @@ use std::collections::HashSet;
 use async_trait::async_trait;
 
 use crate::domain::id::ProcessId;
+use crate::domain::id::TaskId;
 use crate::domain::lease::Term;
 use crate::domain::time::Timestamp;
+use crate::store::Add;
 use crate::store::BATCH_MAX;
 use crate::store::Campaign;
 use crate::store::Cluster;
+use crate::store::Declaration;
+use crate::store::Declare;
 use crate::store::Error;
 use crate::store::HolderKind;
 use crate::store::Leader;
@@ -115,6 +119,27 @@ impl Leadership for ClusterStore {
         })))
     }
 
+    async fn declare(&self, declare: &Declare) -> Result<Led<()>> {
+        let calls = self.shares(&declare.what).into_iter().map(|(part, what)| {
+            let some = Declare { mandate: declare.mandate.clone(), what };
+            (part, async move { self.parts[part].declare(&some).await })
+        });
+        let answers = self.all(calls.collect()).await?;
+        let Some((part, _)) = answers.iter().find(|(_, answer)| *answer == Led::Deposed) else {
+            return Ok(Led::Done(()));
+        };
+        // Another one may not know the term yet; the one that elects does.
+        let what = Declaration::Remove(Vec::new());
+        let asked = Declare { mandate: declare.mandate.clone(), what };
+        match self.parts[0].declare(&asked).await.map_err(|error| self.of_part(0, error))? {
+            Led::Deposed => Ok(Led::Deposed),
+            Led::Done(()) => {
+                let source = "it has not heard of the leader's term".into();
+                Err(self.of_part(*part, Error::Unavailable { method: "declare", source }))
+            }
+        }
+    }
+
     async fn cluster(&self) -> Result<Cluster> {
         let mut answers = self.soon(self.each(Leadership::cluster)).await?;
         let (mut nodes, mut workers) = (BTreeMap::new(), BTreeMap::new());
@@ -144,6 +169,32 @@ impl ClusterStore {
             .map(|part| (part, async move { self.parts[part].raise(campaign, leader.term).await }));
         let answers = self.soon(calls.collect()).await.ok()?;
         answers.into_iter().filter_map(|(_, later)| later).max()
+    }
+
+    /// What of a declaration each partition is told.
+    fn shares(&self, what: &Declaration) -> Vec<(usize, Declaration)> {
+        match what {
+            Declaration::Add(add) => {
+                let places = self.split(add.tasks.iter().map(|task| task.id.as_str()));
+                places
+                    .into_iter()
+                    .map(|(part, places)| {
+                        let tasks = places.iter().map(|at| add.tasks[*at].clone()).collect();
+                        (part, Declaration::Add(Add { tasks, ..add.clone() }))
+                    })
+                    .collect()
+            }
+            Declaration::Remove(ids) => {
+                let places = self.split(ids.iter().map(TaskId::as_str));
+                places
+                    .into_iter()
+                    .map(|(part, places)| {
+                        let some = places.iter().map(|at| ids[*at].clone()).collect();
+                        (part, Declaration::Remove(some))
+                    })
+                    .collect()
+            }
+        }
     }
 
     /// What the partitions did that let the leader do it; `None` if the one that elects did not.
