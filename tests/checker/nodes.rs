@@ -172,6 +172,31 @@ fn a_recovery_that_takes_too_long_is_found() {
     recovery(13_600, true).breaks("N2", "it ran again: 13.600000 s");
 }
 
+/// Guards N2: a leader that leaves in good order hands over long before it ends, and looks start anew.
+#[test]
+fn a_recovery_that_waited_for_another_leader_has_its_bound_from_there() {
+    for (again, is_fine) in [(7400, true), (7600, false)] {
+        let mut hand = Hand::new();
+        hand.campaign(5, "m.1", (3, true));
+        hand.add(10, "a", json!({}));
+        hand.claim(20, "n.1", "a", 7);
+        hand.start(30, "n.1", "a", (7, 1));
+        hand.exit(1000, "n.1", None);
+        hand.campaign(5000, "o.1", (4, true));
+        hand.reclaim(again - 20, "o.1", "a", (7, 4));
+        hand.claim(again - 10, "o.1", "a", 8);
+        hand.run((again, again + 10), "o.1", "a", 8);
+        hand.exit(8000, "m.1", Some(0));
+        hand.dump(30_000, &[("a", "completed")]);
+
+        if is_fine {
+            assert_eq!(hand.holds().figures.recoveries[0].bound, 6_501_000);
+        } else {
+            hand.breaks("N2", "it ran again: 7.600000 s");
+        }
+    }
+}
+
 /// Guards N3.
 #[test]
 fn a_lost_run_that_goes_on_is_found() {

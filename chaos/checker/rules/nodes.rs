@@ -185,14 +185,14 @@ fn led_us(story: &Story<'_>, from: u64, to: u64) -> u64 {
     sum
 }
 
-/// Who led, and when that was last known.
+/// Who led, from when, and when that was last known.
 struct Terms<'a> {
-    spells: Vec<(&'a str, u64)>,
+    spells: Vec<(&'a str, u64, u64)>,
 }
 
 impl<'a> Terms<'a> {
     fn of(story: &Story<'a>) -> Self {
-        let mut spells: Vec<(u64, &str, u64)> = Vec::new();
+        let mut spells: Vec<(u64, &str, u64, u64)> = Vec::new();
         for span in &story.calls {
             let (Call::Campaign, Some(Reply::Leads { term: Some(term), own: true, .. })) =
                 (span.what, span.reply)
@@ -201,10 +201,11 @@ impl<'a> Terms<'a> {
             };
             match spells.iter_mut().find(|(known, ..)| known == term) {
                 Some((.., last)) => *last = span.answered.max(*last),
-                None => spells.push((*term, span.by, span.answered)),
+                None => spells.push((*term, span.by, span.answered, span.answered)),
             }
         }
-        Self { spells: spells.into_iter().map(|(_, holder, last)| (holder, last)).collect() }
+        let spells = spells.into_iter().map(|(_, holder, first, last)| (holder, first, last));
+        Self { spells: spells.collect() }
     }
 
     /// How long what died at some moment may take to run again, and whether a leader died with it.
@@ -213,19 +214,21 @@ impl<'a> Terms<'a> {
         let grace = 2 * (setting.lease_us / 4).min(1_000_000);
         let mut until = died + setting.lease_us + grace + SWEEPS_US;
         let mut leader_died = false;
-        for (holder, last) in &self.spells {
+        for (at, (holder, _, last)) in self.spells.iter().enumerate() {
             // It trusts the store's clock once it has seen it for a lease.
             let joined = story.processes.get(holder).and_then(|process| process.joined);
             if let Some(joined) = joined.filter(|joined| *joined <= until && *last >= died) {
                 until = until.max(joined + setting.lease_us + grace + SWEEPS_US);
             }
             let end = story.processes.get(holder).and_then(|process| process.exited);
-            let Some((ended, code)) = end else { continue };
+            let Some((mut ended, code)) = end else { continue };
+            // One that leaves in good order resigns before it ends, and looks start anew.
+            let next = self.spells.get(at + 1).filter(|_| code.is_some());
+            ended = next.map_or(ended, |(_, first, _)| ended.min(*first));
             let led = last.saturating_add(setting.term_us) > ended;
             let matters = ended.saturating_add(setting.term_us) > died && ended <= until;
             if led && matters {
                 leader_died |= code.is_none();
-                // One that leaves in good order resigns, and looks start anew.
                 let vacant = if code.is_none() { setting.lease_us.max(setting.term_us) } else { 0 };
                 until = until.max(ended + vacant + grace + SWEEPS_US);
             }
