@@ -12,6 +12,7 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use taskshed::domain::id::NodeName;
 use taskshed::domain::id::ProcessId;
 use taskshed::domain::id::QueueName;
 use taskshed::domain::id::RequestId;
@@ -290,6 +291,10 @@ impl Queue for Remote {
 
     async fn keep(&self, keep: &Keep) -> Result<Kept> {
         reply!(self.ask(Call::Keep(keep.clone())).await, Kept)
+    }
+
+    async fn drain(&self, node: &NodeName) -> Result<bool> {
+        self.link.server.store().drain(node).await
     }
 
     async fn ack(&self, items: &[AckItem]) -> Result<Vec<Acked>> {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use taskshed::domain::id::NodeName;
 use taskshed::domain::id::ProcessId;
 use taskshed::domain::id::QueueName;
 use taskshed::domain::state::Again;
@@ -113,6 +114,10 @@ impl Queue for Observed {
             Reply::Kept { now: kept.now.as_us(), lost }
         })
         .await
+    }
+
+    async fn drain(&self, node: &NodeName) -> Result<bool> {
+        self.inner.drain(node).await
     }
 
     async fn ack(&self, items: &[AckItem]) -> Result<Vec<Acked>> {

@@ -15,6 +15,7 @@ use super::changes::Change;
 use super::changes::PauseOrResume;
 use super::changes::Reschedule;
 use super::cluster::LeaderCommand;
+use super::cluster::NodeCommand;
 use super::completions::Completions;
 use super::configuration::Config;
 use super::copy::Copy;
@@ -64,7 +65,7 @@ pub(super) struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Run a node: it claims and runs tasks, stands for leader, and serves the HTTP API
-    Node(NodeFlags),
+    Node(NodeCommand),
     /// Watch a small cluster on this machine lose a node and a leader, and no task
     #[cfg(feature = "sqlite")]
     Demo(Demo),
@@ -201,7 +202,7 @@ impl Arguments {
         flags.set("server", self.server.clone());
         flags.set("token", self.token.clone());
         match &self.command {
-            Command::Node(node) => node.set(&mut flags),
+            Command::Node(node) => node.flags().set(&mut flags),
             Command::Doctor(store) => store.set(&mut flags),
             Command::Migrate(place) => place.set(&mut flags),
             Command::Copy(copy) => copy.set(&mut flags),

@@ -133,11 +133,19 @@ impl Client {
         Err(self.stranger("sends no events"))
     }
 
-    /// Sends `body` to `path`.
+    /// Sends `body` to `path`, which must be there.
     pub(super) async fn post(&self, path: &[&str], body: String) -> Result<Reply, Failure> {
+        self.post_if_there(path, body).await?.ok_or_else(|| self.lacks(path))
+    }
+
+    /// Sends `body` to `path`. `None` if there is nothing.
+    pub(super) async fn post_if_there(
+        &self,
+        path: &[&str],
+        body: String,
+    ) -> Result<Option<Reply>, Failure> {
         let request = self.http.request(Method::POST, self.url(path)?).timeout(ANSWER_WITHIN);
-        let request = request.header("content-type", "application/json").body(body);
-        self.send(request).await?.ok_or_else(|| self.lacks(path))
+        self.send(request.header("content-type", "application/json").body(body)).await
     }
 
     fn lacks(&self, path: &[&str]) -> Failure {

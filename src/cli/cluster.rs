@@ -1,4 +1,4 @@
-//! `taskshed nodes` and `taskshed leader`.
+//! `taskshed nodes`, `taskshed node drain` and `taskshed leader`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use crate::domain::time::Timestamp;
 use crate::domain::time::format_duration;
 
+use super::arguments::NodeFlags;
 use super::client::Client;
 use super::failure::Failure;
 use super::output;
@@ -28,6 +29,47 @@ pub(super) struct LeaderCommand {
 enum Order {
     /// End the present leader's term, so that another node leads
     Resign,
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(super) struct NodeCommand {
+    #[command(flatten)]
+    flags: NodeFlags,
+
+    #[command(subcommand)]
+    order: Option<NodeOrder>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum NodeOrder {
+    /// Let a node finish what runs, hand the rest back and leave
+    Drain {
+        /// Its name, as `taskshed nodes` shows it
+        name: String,
+    },
+}
+
+impl NodeCommand {
+    pub(super) fn flags(&self) -> &NodeFlags {
+        &self.flags
+    }
+
+    /// What a node is told to do; nothing if one is to run here.
+    pub(super) fn order(&self) -> Option<&NodeOrder> {
+        self.order.as_ref()
+    }
+}
+
+impl NodeOrder {
+    pub(super) async fn run(&self, client: &Client) -> Result<(), Failure> {
+        let Self::Drain { name } = self;
+        let path = ["v1", "nodes", name, "drain"];
+        match client.post_if_there(&path, String::new()).await? {
+            Some(_) => output::line(&format!("{} drains", output::plain(name))),
+            None => Err(Failure::Refused(format!("no node is called {}", output::plain(name)))),
+        }
+    }
 }
 
 impl LeaderCommand {

@@ -90,7 +90,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.command {
         Command::Completions(completions) => completions.run(),
         Command::Config(config) => config.run(&settings, arguments.output),
-        Command::Node(_) => node::run(&settings, declared),
+        Command::Node(command) if command.order().is_none() => node::run(&settings, declared),
         #[cfg(feature = "sqlite")]
         Command::Demo(demo) => demo.run(),
         Command::Doctor(_) => doctor::run(&settings, arguments.output),
@@ -121,10 +121,13 @@ fn ask(command: &Command, arguments: &Arguments, settings: &Settings) -> Result<
             Command::Nodes => cluster::nodes(&client, output).await,
             Command::Events => events::follow(&client, output).await,
             Command::Leader(leader) => leader.run(&client, output).await,
+            Command::Node(command) => match command.order() {
+                Some(order) => order.run(&client).await,
+                None => Ok(()),
+            },
             #[cfg(feature = "sqlite")]
             Command::Demo(_) => Ok(()),
-            Command::Node(_)
-            | Command::Doctor(_)
+            Command::Doctor(_)
             | Command::Migrate(_)
             | Command::Copy(_)
             | Command::Config(_)

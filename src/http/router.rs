@@ -44,6 +44,7 @@ pub fn router(api: Api) -> Router {
         .route("/v1/queues/{queue}/pause", post(queues::pause))
         .route("/v1/queues/{queue}/resume", post(queues::resume))
         .route("/v1/nodes", get(cluster::nodes))
+        .route("/v1/nodes/{name}/drain", post(cluster::drain))
         .route("/v1/leader", get(cluster::leader))
         .route("/v1/leader/resign", post(cluster::resign))
         .route("/v1/events", get(events::follow))

@@ -110,6 +110,11 @@ pub(super) static ROUTES: &[Route] = &[
         ..post("/v1/claims/{claim_id}/ack", "Acked", "Hand outcomes back")
     },
     get("/v1/nodes", "Nodes", "Show nodes, and remote workers that hold claims"),
+    Route {
+        role: ADMIN,
+        problems: &[404],
+        ..post("/v1/nodes/{name}/drain", "Draining", "Let a node finish what runs and leave")
+    },
     get("/v1/leader", "Leading", "Show who leads"),
     Route {
         role: ADMIN,

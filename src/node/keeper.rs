@@ -157,6 +157,10 @@ impl Keeper {
             warn!(count = lost_count, "leases are lost; their runs are stopped");
         }
         self.core.claims.stop(&kept.stop);
+        if kept.drain && !self.core.is_draining() {
+            info!(node = %self.core.config.name, "the node was told to drain");
+            self.core.drain();
+        }
         self.core.seen.note(round.sent, kept.now, kept.leader.as_ref());
         self.note_skew();
         if !self.has_joined {

@@ -108,7 +108,8 @@ impl Node {
         NodeHandle::new(Arc::clone(&self.core))
     }
 
-    /// Runs until `shutdown` ends or [`NodeHandle::drain`] is called, then drains.
+    /// Runs until `shutdown` ends, [`NodeHandle::drain`] is called, or the store passes the order of an
+    /// operator on ([`Scheduler::drain_node`](crate::Scheduler::drain_node)), then drains.
     ///
     /// It never ends because the store is away. From the drain timeout it takes at most 6 s.
     ///

@@ -35,6 +35,7 @@ use crate::clock::SystemClock;
 use crate::domain::draft::Draft;
 use crate::domain::draft::Task;
 use crate::domain::id::GroupId;
+use crate::domain::id::NodeName;
 use crate::domain::id::QueueName;
 #[cfg(feature = "server")]
 use crate::domain::id::RequestId;
@@ -398,6 +399,18 @@ impl Scheduler {
     /// [`Error::Store`].
     pub async fn cluster(&self) -> Result<Cluster> {
         Ok(self.store.cluster().await?)
+    }
+
+    /// Tells the node of this name to drain, which it hears at its next beat: within a second by default.
+    /// A process that takes the name later is not told. Answers whether there is such a node.
+    ///
+    /// Cost: one round trip; the node's beats cost none more.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`].
+    pub async fn drain_node(&self, node: &NodeName) -> Result<bool> {
+        Ok(self.store.drain(node).await?)
     }
 
     /// Ends the present leader's term and says whose it was; another node leads then.

@@ -46,6 +46,7 @@ use async_trait::async_trait;
 
 use crate::domain::durability::Durability;
 use crate::domain::id::Namespace;
+use crate::domain::id::NodeName;
 use crate::domain::id::ProcessId;
 use crate::domain::id::QueueName;
 use crate::domain::id::TaskId;
@@ -213,8 +214,7 @@ pub trait Tasks: Send + Sync {
     /// [`RestoreOutcome::Duplicate`] (S2).
     ///
     /// Repeating a restore with the same request id finds what it wrote and answers the same, as
-    /// with [`Tasks::add`]; under another one, all that is there answers
-    /// [`RestoreOutcome::Kept`].
+    /// with [`Tasks::add`]; under another one, all that is there answers [`RestoreOutcome::Kept`].
     ///
     /// Cost: one round trip.
     ///
@@ -224,9 +224,8 @@ pub trait Tasks: Send + Sync {
     /// there.
     async fn restore(&self, restore: &Restore) -> Result<Restored>;
 
-    /// Opens or pauses a queue. From a paused queue nothing is claimed; opening it gives hints.
-    ///
-    /// Cost: one round trip.
+    /// Opens or pauses a queue. From a paused one nothing is claimed; opening it gives hints. Cost: one
+    /// round trip.
     ///
     /// # Errors
     ///
@@ -277,8 +276,8 @@ pub trait Queue: Send + Sync {
     /// Beats for a process and prolongs leases, in one step.
     ///
     /// A lease that has expired but was not reclaimed is prolonged, too. The reply names the claims
-    /// that are lost, and the running tasks that are to stop. A store in parts that reaches only some
-    /// of them prolongs what it can and names the other claims, too.
+    /// that are lost, the runs that are to stop, and whether the process is to drain. A store in parts
+    /// that reaches only some of them prolongs what it can and names the other claims, too.
     ///
     /// Cost: one round trip; grows with the number of claims, not of tasks.
     ///
@@ -286,6 +285,14 @@ pub trait Queue: Send + Sync {
     ///
     /// [`Error::Unavailable`].
     async fn keep(&self, keep: &Keep) -> Result<Kept>;
+
+    /// Tells the process that beats under this name, not one that takes it later, to drain: its beats
+    /// are answered so until it has left. Answers whether there is one. Cost: one round trip.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`].
+    async fn drain(&self, node: &NodeName) -> Result<bool>;
 
     /// Hands outcomes back. One reply per item, in order.
     ///

@@ -210,6 +210,8 @@ pub struct Kept {
     pub unanswered: Vec<ClaimId>,
     /// Runs under the kept claims that are to stop.
     pub stop: Vec<Stop>,
+    /// Whether the process that beat was told to drain.
+    pub drain: bool,
     /// Who leads, if anybody does.
     pub leader: Option<Leader>,
 }

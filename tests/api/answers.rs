@@ -15,6 +15,7 @@ use taskshed::store::Leadership;
 use taskshed::store::Queue;
 
 use super::Shed;
+use super::claims::claim;
 use super::fixture::START;
 use super::fixture::noop;
 
@@ -375,4 +376,21 @@ async fn a_task_may_be_called_like_a_change() {
 
         assert_eq!(shed.task(id).await["task_id"], id);
     }
+}
+
+#[tokio::test]
+async fn a_node_is_told_to_drain_by_its_name() {
+    let shed = Shed::new().await;
+    let drain = async |name: &str| shed.post(&format!("/v1/nodes/{name}/drain"), &json!({})).await;
+    drain("anna").await.problem(404, "not-found");
+    assert!(!shed.beat("anna").await);
+
+    let told = drain("anna").await;
+
+    assert_eq!((told.status, told.json()), (200, json!({ "node": "anna" })));
+    assert!(shed.beat("anna").await);
+    assert!(!shed.beat("berta").await);
+    drain("a%0Ab").await.problem(404, "not-found");
+    claim(&shed, "w", json!({})).await;
+    drain("w").await.problem(404, "not-found");
 }

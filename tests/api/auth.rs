@@ -59,6 +59,7 @@ async fn each_role_may_do_what_the_one_before_may() {
         (Role::Work, "POST /v1/claims/c/renew", &nothing),
         (Role::Work, "POST /v1/claims/c/ack", &nothing),
         (Role::Admin, "POST /v1/leader/resign", &nothing),
+        (Role::Admin, "POST /v1/nodes/anna/drain", &nothing),
         (Role::Admin, "DELETE /v1/tasks", &nothing),
     ] {
         for role in Role::ALL {

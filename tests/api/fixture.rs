@@ -26,11 +26,13 @@ use taskshed::http::Api;
 use taskshed::http::Readiness;
 use taskshed::http::serve;
 use taskshed::store::AckItem;
+use taskshed::store::Beat;
 use taskshed::store::Campaign;
 use taskshed::store::Claim;
 use taskshed::store::Claimed;
 use taskshed::store::Holder;
 use taskshed::store::HolderKind;
+use taskshed::store::Keep;
 use taskshed::store::Led;
 use taskshed::store::Look;
 use taskshed::store::Mandate;
@@ -206,6 +208,25 @@ impl Shed {
             };
             store.reclaim(&reclaim).await.unwrap();
         }
+    }
+
+    /// Lets a node beat, and answers whether it is to drain.
+    pub(crate) async fn beat(&self, name: &str) -> bool {
+        let beat = Beat {
+            node: NodeName::parse(name).unwrap(),
+            process: ProcessId::parse(name).unwrap(),
+            version: "0".into(),
+            queues: Vec::new(),
+            callbacks: Arc::from([]),
+            concurrency: 1,
+            running: 0,
+            draining: false,
+            skew_us: 0,
+            leaving: false,
+        };
+        let keep = Keep { beat: Some(beat), claims: Vec::new(), ttl: Duration::from_secs(10) };
+        let store: &dyn Store = &self.store;
+        store.keep(&keep).await.unwrap().drain
     }
 
     /// Makes a node leader.

@@ -168,6 +168,7 @@ async fn what_comes_out_has_the_documented_shape() {
     let fence = claimed["tasks"][0]["lease"]["fence"].clone();
     let item = json!({ "task_id": "d", "fence": fence, "outcome": "failed", "error": "x" });
     shed.campaign().await;
+    shed.beat("anna").await;
 
     let mut seen = BTreeSet::new();
     for (method, path, route, body) in [
@@ -197,6 +198,8 @@ async fn what_comes_out_has_the_documented_shape() {
         ("POST", "/v1/tasks/remove", "/v1/tasks/remove", json!({ "all": true })),
         ("POST", "/v1/queues/q/pause", "/v1/queues/{queue}/pause", json!({})),
         ("POST", "/v1/queues/q/resume", "/v1/queues/{queue}/resume", json!({})),
+        ("POST", "/v1/nodes/anna/drain", "/v1/nodes/{name}/drain", json!({})),
+        ("POST", "/v1/nodes/nobody/drain", "/v1/nodes/{name}/drain", json!({})),
         ("POST", "/v1/leader/resign", "/v1/leader/resign", json!({})),
         ("POST", "/v1/leader/resign", "/v1/leader/resign", json!({})),
         ("GET", "/healthz", "/healthz", json!({})),

@@ -37,6 +37,7 @@ async fn every_route_that_needs_the_store_says_when_it_is_away() {
         ("/v1/queues/mail/pause", json!({})),
         ("/v1/queues/mail/resume", json!({})),
         ("/v1/leader/resign", json!({})),
+        ("/v1/nodes/anna/drain", json!({})),
         ("/v1/claims", json!({ "worker": "w" })),
         ("/v1/claims", json!({ "worker": "w", "wait": "20s" })),
         ("/v1/claims/c/renew", json!({})),

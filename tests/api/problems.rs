@@ -113,6 +113,7 @@ async fn a_method_that_a_path_does_not_have_is_told_so() {
         ("/v1/events", "get,head"),
         ("/v1/nodes", "get,head"),
         ("/v1/leader", "get,head"),
+        ("/v1/nodes/anna/drain", "post"),
         ("/v1/leader/resign", "post"),
         ("/healthz", "get,head"),
         ("/readyz", "get,head"),

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use crate::program::NodeProcess;
 use crate::program::Place;
+use crate::program::number_in;
 use crate::program::until;
 
 /// A node on a memory store that runs nothing.
@@ -243,6 +244,30 @@ fn a_leader_can_be_told_to_resign() {
     assert_eq!(ran.code, 1, "{}", ran.out);
     assert!(ran.err.contains("no node leads"), "{}", ran.err);
     until("it leads again", || place.run(&["leader"]).code == 0);
+}
+
+#[test]
+fn a_node_far_away_is_told_to_finish_and_leave() {
+    let mut place = Place::new(
+        "store = \"sqlite:tasks.db\"\n\
+         [handlers.slow]\nexec = [\"sh\", \"-c\", \"echo 1 > begun; sleep 1; echo 7\"]\n",
+    );
+    let mut node = place.node(&["--name", "berta"]);
+    let other = place.node(&["--name", "anna", "--no-run"]);
+    place.talk_to(&other);
+    place.done(&["add", "slow", "--id", "t", "--retention", "1h"]);
+    number_in(&place.path("begun"));
+
+    assert_eq!(place.done(&["node", "drain", "berta"]), "berta drains");
+
+    assert_eq!(node.end().code(), Some(0), "{}", node.log());
+    assert!(node.log().contains("the node was told to drain"), "{}", node.log());
+    assert_eq!(place.wait_for("t", "completed")["result"], 7, "what ran has ended");
+    until("it is gone", || !place.done(&["nodes"]).contains("berta"));
+    let gone = place.run(&["node", "drain", "berta"]);
+    assert_eq!((gone.code, gone.err.as_str()), (1, "error: no node is called berta\n"));
+    let again = place.node(&["--name", "berta"]);
+    assert!(place.done(&["nodes"]).contains("\"draining\":false"), "{}", again.log());
 }
 
 #[test]

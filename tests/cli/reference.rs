@@ -7,8 +7,9 @@ use std::path::Path;
 use crate::program::Place;
 
 /// Commands in the order of the page.
-const COMMANDS: [&str; 25] = [
+const COMMANDS: [&str; 26] = [
     "node",
+    "node drain",
     "demo",
     "add",
     "list",

@@ -13,6 +13,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
+use taskshed::domain::id::NodeName;
 use taskshed::domain::id::ProcessId;
 use taskshed::domain::id::QueueName;
 use taskshed::domain::time::Timestamp;
@@ -195,6 +196,10 @@ impl Queue for Faulty {
         let beat = Keep { claims: Vec::new(), ..keep.clone() };
         let kept = self.through("keep", self.inner.keep(&beat)).await?;
         Ok(Kept { unanswered: keep.claims.clone(), ..kept })
+    }
+
+    async fn drain(&self, node: &NodeName) -> Result<bool> {
+        self.through("drain", self.inner.drain(node)).await
     }
 
     async fn ack(&self, items: &[AckItem]) -> Result<Vec<Acked>> {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use taskshed::domain::id::NodeName;
 use taskshed::domain::id::ProcessId;
 use taskshed::domain::id::QueueName;
 use taskshed::domain::id::TaskId;
@@ -153,6 +154,10 @@ impl Queue for Gathered {
         let mut kept = self.inner.keep(keep).await?;
         kept.stop.iter_mut().for_each(|stop| stop.task = self.id_out(&stop.task));
         Ok(kept)
+    }
+
+    async fn drain(&self, node: &NodeName) -> Result<bool> {
+        self.inner.drain(node).await
     }
 
     async fn ack(&self, items: &[AckItem]) -> Result<Vec<Acked>> {

@@ -1,7 +1,9 @@
 //! Nodes and the leader.
 
 use axum::Json;
+use axum::extract::Path;
 use axum::extract::State;
+use axum::extract::rejection::PathRejection;
 
 use crate::domain::id::NodeName;
 use crate::http::Api;
@@ -11,6 +13,7 @@ use crate::http::auth::Caller;
 use crate::http::problem::Answer;
 use crate::http::problem::Kind;
 use crate::http::problem::Problem;
+use crate::http::wire::cluster::Draining;
 use crate::http::wire::cluster::LeaderView;
 use crate::http::wire::cluster::Leading;
 use crate::http::wire::cluster::Nodes;
@@ -18,6 +21,23 @@ use crate::http::wire::cluster::Resigned;
 
 pub(in crate::http) async fn nodes(State(api): State<Api>) -> Answer<Json<Nodes>> {
     Ok(Json(Nodes::of(api.scheduler.cluster().await?)))
+}
+
+pub(in crate::http) async fn drain(
+    State(api): State<Api>,
+    caller: Caller,
+    node: Result<Path<String>, PathRejection>,
+) -> Answer<Json<Draining>> {
+    let unknown = || Problem::new(Kind::NotFound, "no node of this name beats");
+    let node = node.ok().and_then(|Path(text)| NodeName::parse(&text).ok()).ok_or_else(unknown)?;
+    let answer = api.scheduler.drain_node(&node).await.map_err(Problem::from);
+    let which = Which::ids(&[&node]);
+    let count = |is_told: &bool| usize::from(*is_told);
+    if audit::tell(&caller, "nodes.drain", &which, answer, count)? {
+        Ok(Json(Draining { node }))
+    } else {
+        Err(unknown())
+    }
 }
 
 pub(in crate::http) async fn leader(State(api): State<Api>) -> Answer<Json<Leading>> {

@@ -234,6 +234,7 @@ fn cluster() -> Schemas {
         ("Nodes", object(&[("now", moment()), ("nodes", list(object(&node)))])),
         ("Leader", object(&leader)),
         ("Leading", object(&[("now", moment()), ("leader", leads)])),
+        ("Draining", object(&[("node", text())])),
         ("Resigned", object(&[("resigned", reference("Leader"))])),
         ("Status", object(&[("status", text())])),
         ("Events", text()),

@@ -60,6 +60,12 @@ pub(in crate::http) struct Resigned {
     pub(in crate::http) resigned: LeaderView,
 }
 
+/// Which node was told to drain.
+#[derive(Debug, Serialize)]
+pub(in crate::http) struct Draining {
+    pub(in crate::http) node: NodeName,
+}
+
 impl Nodes {
     pub(in crate::http) fn of(cluster: Cluster) -> Self {
         let leads = |node: &Seen| {

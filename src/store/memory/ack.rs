@@ -33,8 +33,15 @@ impl State {
             self.beat(beat, now);
         }
 
-        let mut kept =
-            Kept { now, lost: Vec::new(), unanswered: Vec::new(), stop: Vec::new(), leader: None };
+        let told = |beat: &Beat| self.draining.contains(&beat.process);
+        let mut kept = Kept {
+            now,
+            lost: Vec::new(),
+            unanswered: Vec::new(),
+            stop: Vec::new(),
+            drain: keep.beat.as_ref().is_some_and(told),
+            leader: None,
+        };
         for claim in &keep.claims {
             match self.leases.get_mut(claim) {
                 Some(held) => {
@@ -59,6 +66,7 @@ impl State {
             return;
         }
         self.hinting.unwait(&beat.process);
+        self.draining.remove(&beat.process);
         if self.nodes.get(&beat.node).is_some_and(|node| node.process == beat.process) {
             self.nodes.remove(&beat.node);
         }

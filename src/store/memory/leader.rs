@@ -1,6 +1,7 @@
 //! Who leads, and what only the leader does.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use crate::domain::id::ClaimId;
 use crate::domain::id::NodeName;
@@ -228,6 +229,14 @@ impl State {
             done.forgotten += 1;
         }
         done.more |= silent.len() == limit;
+        let here: BTreeSet<&ProcessId> = self.nodes.values().map(|node| &node.process).collect();
+        self.draining.retain(|process| here.contains(process));
+    }
+
+    pub(super) fn drain(&mut self, node: &NodeName) -> bool {
+        let Some(node) = self.nodes.get(node) else { return false };
+        self.draining.insert(node.process.clone());
+        true
     }
 
     pub(super) fn cluster(&self, now: Timestamp) -> Cluster {

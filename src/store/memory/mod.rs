@@ -29,6 +29,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::clock::Clock;
+use crate::domain::id::NodeName;
 use crate::domain::id::ProcessId;
 use crate::domain::id::QueueName;
 use crate::domain::time::Timestamp;
@@ -149,6 +150,10 @@ impl Queue for MemoryStore {
 
     async fn keep(&self, keep: &Keep) -> Result<Kept> {
         Ok(self.step(|state, now| state.keep(keep, now)))
+    }
+
+    async fn drain(&self, node: &NodeName) -> Result<bool> {
+        Ok(self.step(|state, _| state.drain(node)))
     }
 
     async fn ack(&self, items: &[AckItem]) -> Result<Vec<Acked>> {

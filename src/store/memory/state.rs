@@ -55,6 +55,8 @@ pub(super) struct State {
     /// Claims that ended, and when.
     pub(super) ended_claims: BTreeMap<ClaimId, Timestamp>,
     pub(super) nodes: BTreeMap<NodeName, NodeView>,
+    /// Processes that were told to drain.
+    pub(super) draining: BTreeSet<ProcessId>,
     pub(super) chair: Chair,
     /// Who becomes idle for a suspect that runs alone, and since when.
     pub(super) reservation: Option<(ProcessId, Timestamp)>,
@@ -97,6 +99,7 @@ impl State {
             ghosts: BTreeMap::new(),
             ended_claims: BTreeMap::new(),
             nodes: BTreeMap::new(),
+            draining: BTreeSet::new(),
             chair: Chair::default(),
             reservation: None,
             hinting: Hinting::default(),

@@ -4,6 +4,7 @@ use std::any::Any;
 
 use async_trait::async_trait;
 
+use crate::domain::id::NodeName;
 use crate::domain::id::ProcessId;
 use crate::domain::id::QueueName;
 use crate::store::AckItem;
@@ -44,6 +45,7 @@ use crate::store::Tasks;
 use crate::store::sql::Ack;
 use crate::store::sql::AskCluster;
 use crate::store::sql::AskStats;
+use crate::store::sql::Drain;
 use crate::store::sql::Peek;
 use crate::store::sql::SetQueue;
 use crate::store::sql::Watch;
@@ -95,6 +97,10 @@ impl Queue for MysqlStore {
 
     async fn keep(&self, keep: &Keep) -> Result<Kept> {
         self.step(keep).await
+    }
+
+    async fn drain(&self, node: &NodeName) -> Result<bool> {
+        self.step(&Drain(node.clone())).await
     }
 
     async fn ack(&self, items: &[AckItem]) -> Result<Vec<Acked>> {

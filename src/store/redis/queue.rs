@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use redis::Cmd;
 
 use crate::domain::id::ClaimId;
+use crate::domain::id::NodeName;
 use crate::domain::id::ProcessId;
 use crate::domain::id::TaskId;
 use crate::domain::json::Json;
@@ -40,6 +41,9 @@ use super::verdict;
 
 /// A claim's answer: now, fence, lease end, next `run_at`, more, isolate, ids, `run_at`s, records,
 /// states, results, damaged ids.
+/// Now, who leads, lost claims, what is to stop, and whether the process is to drain.
+type KeepReply = (i64, Vec<String>, Vec<String>, Vec<String>, bool);
+
 type ClaimReply = (
     i64,
     String,
@@ -82,7 +86,7 @@ impl Queue for RedisStore {
             }
         }
         call.arg(keep.claims.iter().map(ClaimId::as_str).collect::<Vec<_>>());
-        let (now, leader, lost, stops): (i64, Vec<String>, Vec<String>, Vec<String>) =
+        let (now, leader, lost, stops, drain): KeepReply =
             self.run("keep", &script::KEEP, call).await?;
 
         let stop = stops.chunks_exact(3).filter_map(|told| {
@@ -96,8 +100,15 @@ impl Queue for RedisStore {
             stop: stop.collect(),
             unanswered: Vec::new(),
             lost: lost.iter().filter_map(|claim| ClaimId::parse(claim).ok()).collect(),
+            drain,
             leader: leader_of(&leader),
         })
+    }
+
+    async fn drain(&self, node: &NodeName) -> Result<bool> {
+        let mut call = self.call(&script::DRAIN);
+        call.arg(node.as_str());
+        self.run("drain", &script::DRAIN, call).await
     }
 
     async fn ack(&self, items: &[AckItem]) -> Result<Vec<Acked>> {

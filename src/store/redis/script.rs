@@ -80,6 +80,7 @@ scripts! {
     CLUSTER = of "lua/cluster.lua",
     DECLARE_ADD = led "lua/add.lua",
     DECLARE_CHANGE = led "lua/change.lua",
+    DRAIN = of "lua/drain.lua",
     FETCH = of "lua/fetch.lua",
     GATE = of "lua/gate.lua",
     KEEPS = of "lua/keeps.lua",

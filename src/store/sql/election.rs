@@ -21,6 +21,8 @@ use super::row::Reader;
 use super::row::unreadable;
 
 static LEADER: Statement = Statement::new(include_str!("statements/leader.sql"));
+static LEADER_AND_ORDER: Statement =
+    Statement::new(include_str!("statements/leader_and_order.sql"));
 static LEADER_HELD: Statement = Statement::new(include_str!("statements/leader_held.sql"));
 static LEADER_SET: Statement = Statement::new(include_str!("statements/leader_set.sql"));
 static FENCE_HELD: Statement = Statement::new(include_str!("statements/fence_held.sql"));
@@ -97,6 +99,20 @@ async fn chair<T: Tx>(tx: &mut T, statement: &'static Statement) -> Answer<Chair
 pub(super) async fn leader<T: Tx>(tx: &mut T) -> Answer<Option<Leader>> {
     let now = tx.now();
     Ok(chair(tx, &LEADER).await?.leader(now))
+}
+
+/// Who leads now, and whether a process is to drain.
+pub(super) async fn leader_and_order<T: Tx>(
+    tx: &mut T,
+    process: &ProcessId,
+) -> Answer<(Option<Leader>, bool)> {
+    let (ns, now) = (tx.ns(), tx.now());
+    let args = vec![ns.into(), process.as_str().into(), ns.into()];
+    let rows = tx.rows(&LEADER_AND_ORDER, args).await?;
+    let mut row = rows.into_iter().next().ok_or_else(|| unreadable("no leader's place"))?;
+    let order = row.pop().map(|count| Reader::new(vec![count]).int()).transpose();
+    let is_told = order.map_err(unreadable)?.is_some_and(|count| count > 0);
+    Ok((Chair::read(row).map_err(unreadable)?.leader(now), is_told))
 }
 
 /// Whether a mandate is that of the present term. If it is, an older one changes nothing from now

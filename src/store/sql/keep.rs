@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::domain::id::ClaimId;
+use crate::domain::id::NodeName;
+use crate::domain::id::ProcessId;
 use crate::domain::time::as_us;
 use crate::store::Beat;
 use crate::store::Keep;
@@ -25,6 +27,9 @@ static LEASE_RENEW: Statement = Statement::new(include_str!("statements/lease_re
 static STOP_OF_CLAIM: Statement = Statement::new(include_str!("statements/stop_of_claim.sql"));
 static NODE_DELETE: Statement = Statement::new(include_str!("statements/node_delete.sql"));
 static NODE_LEAVE: Statement = Statement::new(include_str!("statements/node_leave.sql"));
+static NODE_PROCESS: Statement = Statement::new(include_str!("statements/node_process.sql"));
+static DRAIN_DELETE: Statement = Statement::new(include_str!("statements/drain_delete.sql"));
+static DRAIN_INSERT: Statement = Statement::new(include_str!("statements/drain_insert.sql"));
 static NODE_INSERT: Statement = Statement::new(include_str!("statements/node_insert.sql"));
 
 impl Step for Keep {
@@ -37,8 +42,14 @@ impl Step for Keep {
         if let Some(beat) = &self.beat {
             take_beat(tx, beat).await?;
         }
-        let mut kept =
-            Kept { now, lost: Vec::new(), stop: Vec::new(), unanswered: Vec::new(), leader: None };
+        let mut kept = Kept {
+            now,
+            lost: Vec::new(),
+            stop: Vec::new(),
+            unanswered: Vec::new(),
+            drain: false,
+            leader: None,
+        };
         let claims: BTreeSet<&ClaimId> = self.claims.iter().collect();
         if !claims.is_empty() {
             let asked = Arg::texts(claims.iter().map(|claim| claim.as_str()));
@@ -56,8 +67,33 @@ impl Step for Keep {
                 kept.stop = stops(tx, held).await?;
             }
         }
-        kept.leader = election::leader(tx).await?;
+        (kept.leader, kept.drain) = match &self.beat {
+            Some(beat) => election::leader_and_order(tx, &beat.process).await?,
+            None => (election::leader(tx).await?, false),
+        };
         Ok(kept)
+    }
+}
+
+/// Tells the process that beats under a name to drain.
+#[derive(Clone, Debug)]
+pub(in crate::store) struct Drain(pub(in crate::store) NodeName);
+
+impl Step for Drain {
+    type Reply = bool;
+
+    const METHOD: &'static str = "drain";
+
+    async fn take<T: Tx>(&self, tx: &mut T) -> Answer<bool> {
+        let ns = tx.ns();
+        let rows = tx.rows(&NODE_PROCESS, vec![ns.into(), self.0.as_str().into()]).await?;
+        let Some(columns) = rows.into_iter().next() else { return Ok(false) };
+        let process: ProcessId = Reader::new(columns).parsed().map_err(unreadable)?;
+        // Told twice, it is told once.
+        tx.run(&DRAIN_DELETE, vec![ns.into(), process.as_str().into()]).await?;
+        let row = vec![ns.into(), "".into(), process.as_str().into(), 0_i64.into(), 0_i64.into()];
+        tx.insert(&DRAIN_INSERT, vec![row]).await?;
+        Ok(true)
     }
 }
 
@@ -77,7 +113,8 @@ async fn stops<T: Tx>(tx: &mut T, claims: Arg) -> Answer<Vec<Stop>> {
 async fn take_beat<T: Tx>(tx: &mut T, beat: &Beat) -> Answer<()> {
     let (ns, node, process) = (tx.ns(), beat.node.as_str(), beat.process.as_str());
     if beat.leaving {
-        return tx.run(&NODE_LEAVE, vec![ns.into(), node.into(), process.into()]).await;
+        tx.run(&NODE_LEAVE, vec![ns.into(), node.into(), process.into()]).await?;
+        return tx.run(&DRAIN_DELETE, vec![ns.into(), process.into()]).await;
     }
     let told = Told::of(beat).to_text();
     tx.run(&NODE_DELETE, vec![ns.into(), node.into()]).await?;

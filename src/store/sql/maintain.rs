@@ -37,6 +37,7 @@ static TASK_EXPIRED: Statement = Statement::new(include_str!("statements/task_ex
 static TASK_OVER: Statement = Statement::new(include_str!("statements/task_over.sql"));
 static NODE_ALL: Statement = Statement::new(include_str!("statements/node_all.sql"));
 static NODE_LEAVE: Statement = Statement::new(include_str!("statements/node_leave.sql"));
+static DRAIN_FORGET: Statement = Statement::new(include_str!("statements/drain_forget.sql"));
 static ENDED_CLAIM_PRUNE: Statement =
     Statement::new(include_str!("statements/ended_claim_prune.sql"));
 static LEASE_REMOTE: Statement = Statement::new(include_str!("statements/lease_remote.sql"));
@@ -61,6 +62,7 @@ impl Step for Maintain {
         let over = over(tx, limit, &mut done).await?;
         finish(tx, &late, &over, &mut done).await?;
         forget_nodes(tx, limit, &mut done).await?;
+        tx.run(&DRAIN_FORGET, vec![ns.into(), ns.into()]).await?;
         let long_ago = now.minus(ENDED_CLAIM_KEPT);
         tx.run(&ENDED_CLAIM_PRUNE, vec![ns.into(), long_ago.into()]).await?;
         Ok(Led::Done(done))

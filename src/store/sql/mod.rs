@@ -13,7 +13,7 @@
 //! | `task` | a task; primary key `(ns, id)` |
 //! | `unique_key` | a live task's unique key (S2); primary key `(ns, name)` |
 //! | `lease` | a lease; primary key `(ns, claim)` |
-//! | `stop` | a run that is to stop, by claim and task: cancelled, or superseded because its task was replaced or removed |
+//! | `stop` | a run that is to stop, by claim and task: cancelled, or superseded because its task was replaced or removed; without a claim: a process that is to drain |
 //! | `ended_claim` | a claim that ended lately |
 //! | `queue` | a queue that was ever used, and whether it is paused |
 //! | `node` | a process that beats |
@@ -71,6 +71,7 @@ pub(super) use add_in::Taken;
 pub(super) use claim::Peek;
 pub(super) use complete::Complete;
 pub(super) use fetch::Watch;
+pub(super) use keep::Drain;
 pub(super) use maintain::AskCluster;
 pub(super) use queues::AskStats;
 #[cfg(feature = "mysql")]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::domain::id::NodeName;
 use crate::domain::id::ProcessId;
 use crate::domain::id::QueueName;
 use crate::domain::time::Timestamp;
@@ -50,6 +51,7 @@ use crate::store::Tasks;
 use crate::store::sql::Ack;
 use crate::store::sql::AskCluster;
 use crate::store::sql::AskStats;
+use crate::store::sql::Drain;
 use crate::store::sql::Peek;
 use crate::store::sql::SetQueue;
 use crate::store::sql::Watch;
@@ -104,6 +106,10 @@ impl Queue for SqliteStore {
 
     async fn keep(&self, keep: &Keep) -> Result<Kept> {
         self.writer.step(keep.clone()).await
+    }
+
+    async fn drain(&self, node: &NodeName) -> Result<bool> {
+        self.writer.step(Drain(node.clone())).await
     }
 
     async fn ack(&self, items: &[AckItem]) -> Result<Vec<Acked>> {

@@ -186,3 +186,60 @@ async fn remote_workers_are_shown_by_the_claims_that_they_hold() {
     shed.complete(&first[0]).await;
     assert_eq!(shed.store.cluster().await.unwrap().nodes[0].running, 2);
 }
+
+#[tokio::test]
+async fn a_process_that_was_told_to_drain_hears_so_with_each_beat() {
+    let shed = super::shed().await;
+    let drain = async |name: &str| shed.store.drain(&crate::requests::node(name)).await.unwrap();
+    let hears = async |name: &str| shed.store.keep(&beats(beat(name))).await.unwrap().drain;
+    assert!(!hears("anna").await);
+    hears("berta").await;
+
+    assert!(drain("anna").await);
+    assert!(drain("anna").await, "told twice is told once");
+    assert!(!drain("nobody").await);
+
+    for _ in 0..3 {
+        assert!(hears("anna").await);
+        assert!(!hears("berta").await, "nobody else hears it");
+        shed.clock.advance(SECOND);
+    }
+    let leases = Keep { beat: None, claims: Vec::new(), ttl: 10 * SECOND };
+    assert!(!shed.store.keep(&leases).await.unwrap().drain, "a remote worker is no node");
+}
+
+#[tokio::test]
+async fn who_takes_a_name_later_is_not_told_to_drain() {
+    let shed = super::shed().await;
+    let hears = async |beat: Beat| shed.store.keep(&beats(beat)).await.unwrap().drain;
+    let of = |number: &str| Beat { process: process(number), ..beat("anna") };
+    hears(of("first")).await;
+    assert!(shed.store.drain(&beat("anna").node).await.unwrap());
+
+    assert!(!hears(of("second")).await);
+    assert!(hears(of("first")).await, "it is the process that was told");
+    hears(Beat { leaving: true, ..of("first") }).await;
+    assert!(!hears(of("first")).await, "who has left was told for the last time");
+    hears(Beat { leaving: true, ..of("first") }).await;
+    assert!(!shed.store.drain(&beat("anna").node).await.unwrap(), "nobody is there");
+}
+
+#[tokio::test]
+async fn an_order_to_drain_is_forgotten_with_its_process() {
+    let shed = super::shed().await;
+    let hears = async |beat: Beat| shed.store.keep(&beats(beat)).await.unwrap().drain;
+    let of = |number: &str| Beat { process: process(number), ..beat("anna") };
+    hears(of("first")).await;
+    shed.store.drain(&beat("anna").node).await.unwrap();
+    shed.maintain().await;
+    assert!(hears(of("first")).await, "it is still there");
+
+    shed.clock.advance(60 * SECOND);
+    assert_eq!(shed.maintain().await.forgotten, 1);
+    assert!(!hears(of("first")).await, "it fell silent, and was forgotten");
+
+    shed.store.drain(&beat("anna").node).await.unwrap();
+    hears(of("second")).await;
+    shed.maintain().await;
+    assert!(!hears(of("first")).await, "its name went to another one");
+}

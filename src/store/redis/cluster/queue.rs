@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use async_trait::async_trait;
 
 use crate::domain::id::ClaimId;
+use crate::domain::id::NodeName;
 use crate::domain::id::ProcessId;
 use crate::store::AckItem;
 use crate::store::Acked;
@@ -47,6 +48,7 @@ impl Queue for ClusterStore {
             lost: Vec::new(),
             unanswered: Vec::new(),
             stop: Vec::new(),
+            drain: answers.iter().any(|(_, some)| some.drain),
             leader: leader_of(&answers),
         };
         let lost: Vec<HashSet<&ClaimId>> =
@@ -64,6 +66,11 @@ impl Queue for ClusterStore {
         }
         kept.stop = answers.into_iter().flat_map(|(_, some)| some.stop).collect();
         Ok(kept)
+    }
+
+    async fn drain(&self, node: &NodeName) -> Result<bool> {
+        let answers = self.all(self.each(|part| part.drain(node))).await?;
+        Ok(answers.into_iter().any(|(_, is_there)| is_there))
     }
 
     async fn ack(&self, items: &[AckItem]) -> Result<Vec<Acked>> {

@@ -8,21 +8,25 @@ ARGV
   4  node | 5 process | 6 what it tells of itself, JSON
   7+ claim ids, at most 1000
 
-REPLY   {now, leader {node, process, term, until}, lost claim ids, {claim, task, "c" or "s", ...}}
+REPLY   {now, leader {node, process, term, until}, lost claim ids, {claim, task, "c" or "s", ...},
+         1 if the process is to drain, else 0}
 GUARDS  T5 a lease that is gone stays gone
 COST    O(claims * log leases); the tasks under a lease are not touched
 WHY     A lease that has expired and was not reclaimed is prolonged, so that work is not thrown
         away when the server itself was slow. A full server must not cost a lease.
 ]]
+local drain = 0
 if ARGV[3] == '1' then
   call('HSET', P .. 'nodes', ARGV[4], ARGV[5] .. '\t' .. ARGV[6])
   call('ZADD', P .. 'beats', us(now), ARGV[4])
+  drain = call('SISMEMBER', P .. 'drain', ARGV[5])
 elseif ARGV[3] == '-1' then
   local node = call('HGET', P .. 'nodes', ARGV[4])
   if node and match(node, '^[^\t]*') == ARGV[5] then
     call('HDEL', P .. 'nodes', ARGV[4])
     call('ZREM', P .. 'beats', ARGV[4])
   end
+  call('SREM', P .. 'drain', ARGV[5])
   unwait(ARGV[5])
 end
 
@@ -58,4 +62,4 @@ if #ARGV >= 7 then
   in_parts('ZADD', P .. 'leases', ends)
   in_parts('HSET', P .. 'lease', renewed)
 end
-return { now, leader(), lost, stops }
+return { now, leader(), lost, stops, drain }

@@ -73,6 +73,17 @@ local function forget_nodes()
   return #names
 end
 
+-- Orders to drain for processes that are gone, or whose name another one has.
+local function forget_orders()
+  local told = call('SMEMBERS', P .. 'drain')
+  if #told == 0 then return end
+  local here = {}
+  for _, node in ipairs(call('HVALS', P .. 'nodes')) do here[match(node, '^[^\t]*')] = true end
+  for _, process in ipairs(told) do
+    if not here[process] then call('SREM', P .. 'drain', process) end
+  end
+end
+
 local function is_placed(id, h)
   if call('HEXISTS', P .. 'fin', id) == 1 then return true end
   local claim = run_of(id)
@@ -100,6 +111,7 @@ local function audit()
 end
 
 local expired, pruned, forgotten = expire(), prune(), forget_nodes()
+forget_orders()
 audit()
 call('ZREMRANGEBYSCORE', P .. 'ended_claims', '-inf', us(now - tonumber(ARGV[7])))
 call('ZREMRANGEBYSCORE', P .. 'watched', '-inf', '(' .. us(now))

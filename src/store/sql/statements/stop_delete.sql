@@ -2,6 +2,8 @@
 --
 -- params  ns | ids
 -- index   stop_task
+-- why     a row without a claim tells a process to drain, and a task may have any id
 DELETE /*! stop */ FROM stop /*! FORCE INDEX (stop_task) */
 WHERE ns = ?
   AND id IN (?*)
+  AND claim <> ''
