@@ -180,6 +180,11 @@ pub(super) struct NodeFlags {
     #[arg(long, value_name = "LENGTH")]
     drain_timeout: Option<String>,
 
+    /// How long the API goes on at shutdown, until all have heard that this node leaves [env:
+    /// TASKSHED_SHUTDOWN_DELAY] [default: 0s]
+    #[arg(long, value_name = "LENGTH")]
+    shutdown_delay: Option<String>,
+
     /// How the node learns of work: `event-driven`, `polling:3s` [env: TASKSHED_WAKE] [default:
     /// event-driven]
     #[arg(long, value_name = "HOW")]
@@ -240,6 +245,7 @@ impl NodeFlags {
         flags.set("node.concurrency", self.concurrency.clone());
         flags.set("node.queues", self.queues.clone());
         flags.set("node.drain_timeout", self.drain_timeout.clone());
+        flags.set("node.shutdown_delay", self.shutdown_delay.clone());
         flags.set("node.wake", self.wake.clone());
         flags.set("node.leader", no(self.no_leader));
         flags.set("node.run", no(self.no_run));

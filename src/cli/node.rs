@@ -83,13 +83,19 @@ async fn serve(settings: &Settings, declared: Option<Declared>) -> Result<(), Fa
     let greeting = greeting(settings, listener.local_addr()?);
     let (told, closing) = (CancellationToken::new(), CancellationToken::new());
     let signals = Signals::listen()?;
+    let mut lingering = JoinSet::new();
+    let hurried = CancellationToken::new();
+    lingering.spawn(linger(handle.draining(), settings.shutdown_delay, hurried.clone()));
     let mut parts = JoinSet::new();
     parts.spawn(greet(handle.clone(), greeting));
-    parts.spawn(signals.obey(told.clone(), handle.clone()));
+    parts.spawn(signals.obey(told.clone(), handle.clone(), hurried));
     let mut server = JoinSet::new();
     server.spawn(answer(listener, api, closing.clone(), handle));
 
     let drained = node.run_until(told.cancelled_owned()).await;
+    if drained.is_ok() {
+        lingering.join_next().await;
+    }
     closing.cancel();
     tokio::select! {
         _ = server.join_next() => {}
@@ -216,6 +222,18 @@ async fn answer(listener: TcpListener, api: Api, closing: CancellationToken, nod
     }
 }
 
+/// Returns when those who send requests had `delay` to hear that the node leaves.
+///
+/// Whoever routes to it learns that from `/readyz`, or in Kubernetes at the moment of SIGTERM, and needs a
+/// while to act on it. Requests that come meanwhile are served, as are those that came before.
+async fn linger(draining: CancellationToken, delay: Duration, hurried: CancellationToken) {
+    draining.cancelled().await;
+    tokio::select! {
+        () = SystemClock.sleep(delay) => {}
+        () = hurried.cancelled() => {}
+    }
+}
+
 fn readiness(node: &NodeHandle) -> Readiness {
     if node.is_ready() {
         return Readiness::Ready;
@@ -238,12 +256,13 @@ impl Signals {
     }
 
     /// The first one lets the node drain, the second one stops it at once.
-    async fn obey(mut self, told: CancellationToken, node: NodeHandle) {
+    async fn obey(mut self, told: CancellationToken, node: NodeHandle, hurried: CancellationToken) {
         self.next().await;
         told.cancel();
         self.next().await;
         warn!("stopping at once");
         node.stop_now();
+        hurried.cancel();
     }
 
     async fn next(&mut self) {

@@ -74,6 +74,39 @@ impl Token {
             .ok_or("sha256: must be 64 hex digits, such as `printf %s TOKEN | sha256sum` prints")?;
         Ok(Self { name: name.into(), role, sha256 })
     }
+
+    /// Tokens as one text: `name=role:sha256`, separated by commas.
+    ///
+    /// # Errors
+    ///
+    /// The position of the first one that is wrong, from 0, and what is wrong. A text that is no token
+    /// is not repeated, because it may be meant to be secret.
+    pub fn parse_all(text: &str) -> Result<Vec<Self>, (usize, String)> {
+        distinct(text.split(',').map(|part| {
+            let fields = part.trim().split_once('=');
+            let fields = fields.and_then(|(name, rest)| Some((name, rest.rsplit_once(':')?)));
+            let (name, (role, sha256)) = fields.ok_or("must be name=role:sha256")?;
+            Self::parse(name, role, sha256)
+        }))
+    }
+}
+
+/// The tokens, of which no two share a name or are the same; or the first one that cannot be used.
+pub(super) fn distinct(
+    parsed: impl Iterator<Item = Result<Token, String>>,
+) -> Result<Vec<Token>, (usize, String)> {
+    let mut tokens: Vec<Token> = Vec::new();
+    for (index, token) in parsed.enumerate() {
+        let token = token.map_err(|message| (index, message))?;
+        if tokens.iter().any(|other| other.name == token.name) {
+            return Err((index, format!("name: {:?} is given twice", token.name)));
+        }
+        if tokens.iter().any(|other| other.sha256 == token.sha256) {
+            return Err((index, "sha256: is given twice".into()));
+        }
+        tokens.push(token);
+    }
+    Ok(tokens)
 }
 
 /// Certificate and key of the API, as PEM files.
@@ -121,6 +154,25 @@ mod tests {
         ] {
             let refused = Token::parse(name, role, sha256).unwrap_err();
             assert!(refused.starts_with(field), "{refused}");
+        }
+    }
+
+    #[test]
+    fn tokens_are_read_from_one_text() {
+        let (a, b) = ("0a".repeat(32), "0b".repeat(32));
+
+        let tokens = Token::parse_all(&format!("ci=write:{a}, ops=admin:{b}")).unwrap();
+
+        let seen: Vec<_> = tokens.iter().map(|token| (token.name.as_str(), token.role)).collect();
+        assert_eq!(seen, [("ci", Role::Write), ("ops", Role::Admin)]);
+        for (text, at, what) in [
+            ("hunter2".to_owned(), 0, "must be name=role:sha256"),
+            (format!("ci=write:{a},ci=read:{b}"), 1, "name: \"ci\" is given twice"),
+            (format!("ci=write:{a},me=read:{a}"), 1, "sha256: is given twice"),
+            (format!("ci=root:{a}"), 0, "role: \"root\" is neither read, write, work nor admin"),
+            (format!("ci=read:{a},"), 1, "must be name=role:sha256"),
+        ] {
+            assert_eq!(Token::parse_all(&text).unwrap_err(), (at, what.to_owned()));
         }
     }
 }

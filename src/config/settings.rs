@@ -25,11 +25,16 @@ use super::Secret;
 use super::StoreUrl;
 use super::TlsFiles;
 use super::Token;
+use super::auth;
+use super::file::TokenSection;
 use super::handlers::HandlerSettings;
 use super::text;
 
 /// Where tasks live unless set: they survive, and nothing needs to be installed.
 const STORE: &str = if cfg!(feature = "sqlite") { "sqlite:taskshed.db" } else { "memory:" };
+
+/// Who may use the API, where a file should not say it: `name=role:sha256`, separated by commas.
+const TOKENS: &str = "TASKSHED_TOKENS";
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -61,6 +66,8 @@ pub struct Settings {
     pub max_kwargs_bytes: usize,
     /// Where the node's API listens; 127.0.0.1:8090 unless set.
     pub listen: SocketAddr,
+    /// How long the API goes on when the node begins to leave, at least; not at all unless set.
+    pub shutdown_delay: Duration,
     /// How the node works.
     pub node: NodeConfig,
     /// Who may use the API; anybody if there are none.
@@ -162,6 +169,7 @@ impl Settings {
         let listen = layers.read("node.listen", "127.0.0.1:8090", text::address, show)?;
         let insecure = layers.read("node.insecure", "false", text::flag, show)?;
         let tls = tls(&mut layers)?;
+        let shutdown_delay = layers.length("node.shutdown_delay", "0s")?;
         let tokens = tokens(&mut layers)?;
         if !listen.ip().is_loopback() && tokens.is_empty() && !insecure {
             let message = format!(
@@ -184,6 +192,7 @@ impl Settings {
             keep,
             max_kwargs_bytes,
             listen,
+            shutdown_delay,
             node,
             tokens,
             insecure,
@@ -279,29 +288,29 @@ fn token(layers: &mut Layers<'_>) -> Result<Option<Secret<String>>, Error> {
     Ok(Some(token).filter(|token| !token.reveal().is_empty()))
 }
 
+/// Who may use the API: by the variable, else by the file.
 fn tokens(layers: &mut Layers<'_>) -> Result<Vec<Token>, Error> {
-    let mut tokens: Vec<Token> = Vec::new();
-    for (index, section) in layers.file.tokens.iter().enumerate() {
-        let malformed = |message| Error::Malformed {
-            path: layers.file.path.clone(),
+    let (found, from) = if let Some(text) = layers.variables.text(TOKENS) {
+        (Token::parse_all(text), Source::Variable(TOKENS.into()))
+    } else {
+        let parse =
+            |section: &TokenSection| Token::parse(&section.name, &section.role, &section.sha256);
+        let sections = layers.file.tokens.iter().map(parse);
+        (auth::distinct(sections), Source::File(layers.file.path.clone()))
+    };
+    let tokens = found.map_err(|(index, message)| match &from {
+        Source::File(path) => Error::Malformed {
+            path: path.clone(),
             line: None,
             message: format!("auth.tokens[{index}].{message}"),
-        };
-        let token = Token::parse(&section.name, &section.role, &section.sha256);
-        let token = token.map_err(malformed)?;
-        if tokens.iter().any(|other| other.name == token.name) {
-            return Err(malformed(format!("name: {:?} is given twice", token.name)));
-        }
-        if tokens.iter().any(|other| other.sha256 == token.sha256) {
-            return Err(malformed("sha256: is given twice".into()));
-        }
-        layers.shown.push(Shown {
-            setting: format!("auth.tokens.{}", token.name),
-            value: token.role.to_string(),
-            from: Source::File(layers.file.path.clone()),
-        });
-        tokens.push(token);
-    }
+        },
+        _ => Error::Invalid { setting: format!("{TOKENS}[{index}]"), message },
+    })?;
+    layers.shown.extend(tokens.iter().map(|token| Shown {
+        setting: format!("auth.tokens.{}", token.name),
+        value: token.role.to_string(),
+        from: from.clone(),
+    }));
     Ok(tokens)
 }
 

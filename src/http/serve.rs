@@ -19,6 +19,8 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::extract::Request;
+use axum::http::HeaderValue;
+use axum::http::header::CONNECTION;
 use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::rt::Sleep;
@@ -137,10 +139,21 @@ async fn converse<S>(stream: S, peer: SocketAddr, api: &Api, router: Router)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let leaving = api.leaving.clone();
     let answer = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(Peer(peer));
         let answered = TowerToHyperService::new(router.clone()).call(request);
-        async move { answered.await as Result<Response, Infallible> }
+        let leaving = leaving.clone();
+        async move {
+            let mut answered: Result<Response, Infallible> = answered.await;
+            if leaving.is_cancelled()
+                && let Ok(response) = &mut answered
+            {
+                // The client's next request goes to a node that stays, not to one that may close just then.
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            answered
+        }
     });
     let connection = http1::Builder::new()
         .timer(ClockTimer(Arc::clone(&api.clock)))

@@ -1,5 +1,7 @@
 //! Connections that do not behave.
 
+use tokio_util::sync::CancellationToken;
+
 use super::Shed;
 
 #[tokio::test]
@@ -35,4 +37,20 @@ async fn a_head_that_is_too_large_is_refused() {
     let end = client.end().await;
 
     assert!(end.starts_with("HTTP/1.1 431"), "{end}");
+}
+
+#[tokio::test]
+async fn a_node_that_drains_sends_its_clients_elsewhere() {
+    let leaving = CancellationToken::new();
+    let told = leaving.clone();
+    let shed = Shed::with(|api| api.leaving(leaving)).await;
+    let mut client = shed.client().await;
+    assert!(!client.get("/healthz").await.headers.contains("connection: close"));
+
+    told.cancel();
+    let last = client.get("/healthz").await;
+
+    assert_eq!(last.status, 200);
+    assert!(last.headers.contains("connection: close"), "{last:?}");
+    assert_eq!(client.end().await, "", "the connection is closed behind the reply");
 }

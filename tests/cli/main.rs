@@ -16,6 +16,7 @@ mod events;
 mod exec;
 mod exits;
 mod fields;
+mod leaves;
 mod looks;
 mod moving;
 mod reference;

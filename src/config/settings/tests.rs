@@ -139,3 +139,22 @@ fn an_empty_variable_counts_as_not_set() {
 
     assert_eq!(shown(&settings, "store"), (STORE, "default".into()));
 }
+
+#[test]
+fn tokens_of_the_variable_beat_those_of_the_file() {
+    let (a, b) = ("0a".repeat(32), "0b".repeat(32));
+    let file =
+        format!("[auth]\ntokens = [{{ name = \"file\", role = \"read\", sha256 = \"{a}\" }}]\n");
+    let file = self::file(&file).unwrap();
+    let given = format!("ci=write:{b}");
+    let variables = Environment::of([("TASKSHED_TOKENS", given.as_str())]);
+
+    let settings = Settings::resolve(&Flags::default(), &variables, &file).unwrap();
+
+    assert_eq!(settings.tokens.len(), 1);
+    assert_eq!(shown(&settings, "auth.tokens.ci"), ("write", "TASKSHED_TOKENS".into()));
+
+    let variables = Environment::of([("TASKSHED_TOKENS", "hunter2")]);
+    let refused = Settings::resolve(&Flags::default(), &variables, &file).unwrap_err().to_string();
+    assert_eq!(refused, "TASKSHED_TOKENS[0]: must be name=role:sha256");
+}
