@@ -21,7 +21,7 @@ pub(crate) fn all(peers: impl Iterator<Item = &'static Peer>, scratch: &Path) ->
     let programs = scratch.join("peers");
     std::fs::create_dir_all(&programs).unwrap();
     let written = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/compare/peers/.");
-    run(Command::new("cp").args(["-r", written]).arg(&programs)).unwrap();
+    run(Command::new("cp").args(["-r", "--preserve=timestamps", written]).arg(&programs)).unwrap();
     let mut ready = Vec::new();
     for peer in peers {
         match install(peer, scratch, &programs.join(peer.name)) {

@@ -140,7 +140,9 @@ fn lag(ready: &Ready, course: &Course, when: &'static str, nodes: &str) -> Taken
     let (url, log) = (server.url(), course.log(ready));
     let tasks = RATE * course.seconds();
     let (tasks_word, rate) = (tasks.to_string(), RATE.to_string());
-    let mut worker = Program::start(ready, &["work", &url, &tasks_word, nodes], &log)?;
+    let mut words = vec!["work", &url, &tasks_word];
+    words.extend(Some(nodes).filter(|nodes| *nodes != "1"));
+    let mut worker = Program::start(ready, &words, &log)?;
     worker.go();
     let mut producer = Program::start(ready, &["pace", &url, &tasks_word, &rate, when], &log)?;
     producer.go();

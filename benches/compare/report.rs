@@ -210,6 +210,9 @@ pub(crate) fn heading(name: &str, unit: &str) -> String {
 pub(crate) fn beside(rows: &[&Row], row: &Row) -> String {
     let Some(ours) = rows.iter().find(|row| row.ours) else { return String::new() };
     let (theirs, ours) = (row.spread()[0], ours.spread()[0]);
+    if theirs <= 0.0 {
+        return "early".to_owned();
+    }
     let ratio = if row.unit == "/s" { ours / theirs } else { theirs / ours };
     format!("{} ×", shown(ratio))
 }
