@@ -21,6 +21,7 @@ use super::configuration::Config;
 use super::copy::Copy;
 #[cfg(feature = "sqlite")]
 use super::demo::Demo;
+use super::import::Import;
 use super::output::Format;
 use super::queues::Queue;
 use super::tasks::List;
@@ -103,6 +104,8 @@ pub(super) enum Command {
     Migrate(PlaceFlags),
     /// Copy all tasks of a store into another one
     Copy(Copy),
+    /// Copy the tasks of another scheduler into a store
+    Import(Import),
     /// Show the settings that are in force
     Config(Config),
     /// Print completions for a shell
@@ -211,6 +214,7 @@ impl Arguments {
             Command::Doctor(store) => store.set(&mut flags),
             Command::Migrate(place) => place.set(&mut flags),
             Command::Copy(copy) => copy.set(&mut flags),
+            Command::Import(import) => import.set(&mut flags),
             Command::Config(config) => config.node().set(&mut flags),
             _ => {}
         }

@@ -23,6 +23,7 @@ mod demo;
 mod doctor;
 mod events;
 mod failure;
+mod import;
 mod logging;
 mod migrate;
 mod node;
@@ -96,6 +97,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         Command::Doctor(_) => doctor::run(&settings, arguments.output),
         Command::Migrate(_) => migrate::run(&settings),
         Command::Copy(copy) => copy.run(&settings, arguments.output),
+        Command::Import(import) => import.run(&settings, arguments.output),
         asked => ask(asked, arguments, &settings),
     }
 }
@@ -130,6 +132,7 @@ fn ask(command: &Command, arguments: &Arguments, settings: &Settings) -> Result<
             Command::Doctor(_)
             | Command::Migrate(_)
             | Command::Copy(_)
+            | Command::Import(_)
             | Command::Config(_)
             | Command::Completions(_) => Ok(()),
         }

@@ -125,7 +125,8 @@ impl Scheduler {
         let mut rehearsal = Rehearsal { other, keys: None };
         let mut walk = Walk::default();
         while let Some(arrivals) = walk.next(self, &mut copied).await? {
-            let there = other.which_exist(&arrivals).await.map_err(CopyError::To)?;
+            let ids = arrivals.iter().map(|arrival| arrival.task.id.clone()).collect();
+            let there = other.which_exist(ids).await.map_err(CopyError::To)?;
             for Arrival { task, .. } in &arrivals {
                 let is_there = there.contains(&task.id);
                 let outcome =
@@ -143,8 +144,7 @@ impl Scheduler {
     }
 
     /// The ids of those that this store has, in whatever state, readable or not.
-    async fn which_exist(&self, arrivals: &[Arrival]) -> store::Result<HashSet<TaskId>> {
-        let mut ids: Vec<TaskId> = arrivals.iter().map(|arrival| arrival.task.id.clone()).collect();
+    pub(super) async fn which_exist(&self, mut ids: Vec<TaskId>) -> store::Result<HashSet<TaskId>> {
         let mut there = HashSet::new();
         loop {
             let fetch = Fetch { ids: ids.clone(), watch: None };

@@ -20,6 +20,7 @@ mod changes;
 mod copy;
 mod error;
 mod ids;
+mod import;
 mod selection;
 mod transaction;
 mod wait;
@@ -67,6 +68,8 @@ pub use copy::CopyError;
 pub use error::Error;
 pub use error::IndexedFault;
 pub use error::Result;
+pub use import::IMPORTED_KEPT;
+pub use import::Imported;
 pub use selection::Selection;
 
 /// Most bytes of a batch: 8 MiB.

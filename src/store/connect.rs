@@ -9,6 +9,7 @@ use crate::store::Error;
 use crate::store::Options;
 use crate::store::Result;
 use crate::store::Store;
+use crate::store::python::PythonTasks;
 
 /// The store that `url` names. Nothing is sent yet; `memory:` is an empty one at each call.
 ///
@@ -45,6 +46,26 @@ pub fn open(url: &str, options: Options) -> Result<Arc<dyn Store>> {
                 "no store has the scheme {scheme:?}; use sqlite:PATH, redis://HOST:PORT/DB, rediss://, \
                  redis+sentinel://HOST:PORT,HOST:PORT/NAME, redis+cluster://HOST:PORT,HOST:PORT, \
                  mysql://USER:PASSWORD@HOST/DATABASE or memory:"
+            ),
+        }),
+    }
+}
+
+/// The tasks that the Python library `TaskShed` keeps at `url`. Nothing is sent yet.
+///
+/// # Errors
+///
+/// [`Error::Unusable`] if the URL cannot be read, or the library has no data store of its scheme.
+pub fn open_python(url: &str) -> Result<Box<dyn PythonTasks>> {
+    match url.split_once(':').map_or("", |(scheme, _)| scheme) {
+        #[cfg(feature = "redis")]
+        "redis" | "rediss" | "redis+unix" => Ok(Box::new(super::redis::PythonQueue::open(url)?)),
+        #[cfg(feature = "mysql")]
+        "mysql" | "mariadb" => Ok(Box::new(super::mysql::PythonTable::open(url)?)),
+        scheme => Err(Error::Unusable {
+            problem: format!(
+                "the library keeps no tasks in {scheme:?}; use redis://HOST:PORT/DB, rediss:// or \
+                 mysql://USER:PASSWORD@HOST/DATABASE"
             ),
         }),
     }

@@ -26,6 +26,7 @@ mod listing;
 pub mod memory;
 #[cfg(feature = "mysql")]
 pub mod mysql;
+pub mod python;
 #[cfg(feature = "redis")]
 pub mod redis;
 mod reply;
@@ -408,7 +409,6 @@ pub trait Leadership: Send + Sync {
     async fn maintain(&self, maintain: &Maintain) -> Result<Led<Maintained>>;
 
     /// Adds or removes tasks as [`Tasks::add`] and [`Tasks::change`] do, if the mandate holds (L1).
-    ///
     /// Cost: one round trip.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::program::Place;
 
 /// Commands in the order of the page.
-const COMMANDS: [&str; 26] = [
+const COMMANDS: [&str; 28] = [
     "node",
     "node drain",
     "demo",
@@ -31,6 +31,8 @@ const COMMANDS: [&str; 26] = [
     "doctor",
     "migrate",
     "copy",
+    "import",
+    "import taskshed-python",
     "config",
     "config show",
     "completions",

@@ -20,6 +20,7 @@ mod witness;
 mod crashes;
 mod files;
 mod frozen;
+mod import;
 mod lost;
 mod recurring;
 mod schedules;

@@ -140,6 +140,12 @@ impl Task {
         self.id.as_ref()
     }
 
+    /// Its arguments.
+    #[must_use]
+    pub fn kwargs(&self) -> &Kwargs {
+        &self.spec.kwargs
+    }
+
     /// Makes the task due at `at`; for cron, at the first match at or after it.
     pub fn run_at(mut self, at: Timestamp) -> Self {
         self.run_at = Some(at);

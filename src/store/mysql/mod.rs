@@ -18,6 +18,7 @@ mod check;
 mod failure;
 mod join;
 mod link;
+mod python;
 mod roles;
 mod schema;
 mod tx;
@@ -57,6 +58,8 @@ use tx::About;
 use tx::MysqlTx;
 
 pub use mysql_async;
+
+pub(super) use python::PythonTable;
 
 /// Most connections of a store. Steps are short, and more of them at once meet each other more.
 const CONNECTIONS: usize = 8;

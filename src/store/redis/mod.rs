@@ -18,6 +18,7 @@ mod keys;
 mod lanes;
 mod leadership;
 mod link;
+mod python;
 mod queue;
 mod record;
 mod restore;
@@ -46,6 +47,7 @@ use crate::store::Result;
 use crate::store::Store;
 
 pub use cluster::ClusterStore;
+pub(super) use python::PythonQueue;
 
 use address::Address;
 use check::Wishes;
