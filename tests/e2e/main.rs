@@ -24,3 +24,4 @@ mod import;
 mod lost;
 mod recurring;
 mod schedules;
+mod workers;
