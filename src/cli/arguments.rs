@@ -66,7 +66,7 @@ pub(super) struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Run a node: it claims and runs tasks, stands for leader, and serves the HTTP API
-    Node(NodeCommand),
+    Node(Box<NodeCommand>),
     /// Watch a small cluster on this machine lose a node and a leader, and no task
     #[cfg(feature = "sqlite")]
     Demo(Demo),
