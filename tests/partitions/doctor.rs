@@ -1,5 +1,7 @@
 //! What `doctor` finds in a cluster.
 
+use taskshed::clock::Clock;
+use taskshed::clock::SystemClock;
 use taskshed::store::Finding;
 use taskshed::store::Options;
 use taskshed::store::Severity;
@@ -17,10 +19,26 @@ fn found<'a>(findings: &'a [Finding], topic: &str, sign: &str) -> &'a Finding {
     of_topic.find(|finding| finding.found.contains(sign)).unwrap_or_else(|| panic!("{findings:#?}"))
 }
 
+/// Waits until each server shows each: a replica is shown once the gossip has told how far it is.
+async fn all_are_shown(servers: &RedisCluster, count: usize) {
+    let shows_all = |at: usize| {
+        let slots = servers.tell(at, "CLUSTER SLOTS");
+        (0..count).all(|other| slots.contains(&servers.port(other).to_string()))
+    };
+    for _ in 0..600 {
+        if block_in_place(|| (0..count).all(shows_all)) {
+            return;
+        }
+        SystemClock.sleep(SECOND / 20).await;
+    }
+    panic!("some servers are not shown by others");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_doctor_compares_a_failover_of_a_cluster_with_the_lease() {
     let servers =
         block_in_place(|| RedisCluster::start(1, &["--cluster-require-full-coverage", "no"]));
+    all_are_shown(&servers, 6).await;
     let shed = Shed::spread(&servers.url(PARTITIONS)).await;
 
     let findings = shed.store.check(10 * SECOND).await.unwrap();
