@@ -197,6 +197,21 @@ fn a_recovery_that_waited_for_another_leader_has_its_bound_from_there() {
     }
 }
 
+/// Guards N2: who died before it heard that it was elected may have led.
+#[test]
+fn a_recovery_that_waited_for_a_term_that_nobody_saw_has_its_bound_from_there() {
+    for (again, is_fine) in [(13_400, true), (13_600, false)] {
+        let mut hand = recovery(again, false);
+        hand.ask(998, "n.1", json!({"method": "campaign"}));
+
+        if is_fine {
+            assert!(hand.holds().figures.recoveries[0].leader_died);
+        } else {
+            hand.breaks("N2", "it ran again: 13.600000 s");
+        }
+    }
+}
+
 /// Guards N3.
 #[test]
 fn a_lost_run_that_goes_on_is_found() {

@@ -188,6 +188,8 @@ fn led_us(story: &Story<'_>, from: u64, to: u64) -> u64 {
 /// Who led, from when, and when that was last known.
 struct Terms<'a> {
     spells: Vec<(&'a str, u64, u64)>,
+    /// Those who may have led after a bid that nobody saw answered, and when it was sent.
+    perhaps: Vec<(&'a str, u64)>,
 }
 
 impl<'a> Terms<'a> {
@@ -205,7 +207,10 @@ impl<'a> Terms<'a> {
             }
         }
         let spells = spells.into_iter().map(|(_, holder, first, last)| (holder, first, last));
-        Self { spells: spells.collect() }
+        let bids = story.calls.iter().filter(|span| matches!(span.what, Call::Campaign));
+        let unanswered = bids.filter(|span| span.reply.is_none());
+        let perhaps = unanswered.map(|span| (span.by, span.sent)).collect();
+        Self { spells: spells.collect(), perhaps }
     }
 
     /// How long what died at some moment may take to run again, and whether a leader died with it.
@@ -231,6 +236,16 @@ impl<'a> Terms<'a> {
                 leader_died |= code.is_none();
                 let vacant = if code.is_none() { setting.lease_us.max(setting.term_us) } else { 0 };
                 until = until.max(ended + vacant + grace + SWEEPS_US);
+            }
+        }
+        for (by, sent) in &self.perhaps {
+            let end = story.processes.get(by).and_then(|process| process.exited);
+            let Some((ended, None)) = end else { continue };
+            let is_vacant_at = ended.max(*sent) + setting.term_us.max(setting.lease_us);
+            let led = sent.saturating_add(setting.term_us) > ended;
+            if led && ended <= until && is_vacant_at > died {
+                leader_died = true;
+                until = until.max(is_vacant_at + grace + SWEEPS_US);
             }
         }
         (until - died, leader_died)
