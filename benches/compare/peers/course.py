@@ -4,11 +4,13 @@ A program says `ready` when it is warm, waits for `go`, says `done` when all tas
 added), and answers `stop` with what it counted.
 """
 
+import asyncio
 import json
 import os
 import sys
 import threading
 import time
+from urllib.parse import urlparse
 
 TEXT = "x" * 60
 
@@ -77,3 +79,10 @@ def wait_until(moment):
         time.sleep(rest - 0.0005)
     while time.monotonic() < moment:
         pass
+
+
+def take(**modes):
+    """Does what the command line says: a mode, where its server is, numbers, and perhaps a word."""
+    mode, url, *rest = sys.argv[1:]
+    words = [int(text) if text.isdigit() else text for text in rest]
+    asyncio.run(modes[mode](urlparse(url), *words))

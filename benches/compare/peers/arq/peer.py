@@ -10,7 +10,6 @@ import logging
 import sys
 from datetime import datetime
 from datetime import timezone
-from urllib.parse import urlparse
 
 sys.path.insert(0, f"{sys.path[0]}/..")
 
@@ -23,6 +22,7 @@ from course import arguments
 from course import now_us
 from course import pace
 from course import say
+from course import take
 from course import wait_for_go
 from course import wait_until
 
@@ -90,17 +90,5 @@ async def paced(url, tasks, rate, when):
     say("done")
 
 
-def main():
-    logging.disable(logging.CRITICAL)
-    mode, url, *rest = sys.argv[1:]
-    url = urlparse(url)
-    numbers = [int(text) for text in rest if text.isdigit()]
-    if mode == "work":
-        asyncio.run(work(url, *numbers))
-    elif mode == "add":
-        asyncio.run(add(url, *numbers))
-    else:
-        asyncio.run(paced(url, *numbers, rest[-1]))
-
-
-main()
+logging.disable(logging.CRITICAL)
+take(work=work, add=add, pace=paced)

@@ -11,7 +11,6 @@ import sys
 from datetime import datetime
 from datetime import timedelta
 from datetime import timezone
-from urllib.parse import urlparse
 
 sys.path.insert(0, f"{sys.path[0]}/..")
 
@@ -19,6 +18,7 @@ from course import Course
 from course import arguments
 from course import now_us
 from course import say
+from course import take
 from course import wait_for_go
 from course import wait_until
 from course import pace
@@ -108,7 +108,7 @@ async def paced(url, tasks, rate, when):
     say("done")
 
 
-async def alone(tasks, rate):
+async def alone(_url, tasks, rate):
     """Scheduler and worker in one process, in memory."""
     course = Course(tasks)
 
@@ -125,18 +125,4 @@ async def alone(tasks, rate):
     await asyncio.Event().wait()
 
 
-def main():
-    mode, url, *rest = sys.argv[1:]
-    url = urlparse(url)
-    numbers = [int(text) for text in rest if text.isdigit()]
-    if mode == "work":
-        asyncio.run(work(url, *numbers))
-    elif mode == "add":
-        asyncio.run(add(url, *numbers))
-    elif mode == "alone":
-        asyncio.run(alone(*numbers))
-    else:
-        asyncio.run(paced(url, *numbers, rest[-1]))
-
-
-main()
+take(work=work, add=add, pace=paced, alone=alone)
