@@ -17,6 +17,7 @@ use taskshed::store::Queue;
 use super::Shed;
 use super::claims::claim;
 use super::fixture::START;
+use super::fixture::beat_of;
 use super::fixture::noop;
 
 const NOTHING: [&str; 2] = ["missing", "skipped"];
@@ -323,18 +324,7 @@ async fn nodes_and_the_leader_are_shown_and_the_leader_resigns() {
     shed.post("/v1/leader/resign", &json!({})).await.problem(409, "conflict");
 
     let (node, process) = (NodeName::parse("n 1").unwrap(), ProcessId::parse("p1").unwrap());
-    let beat = Beat {
-        node: node.clone(),
-        process: process.clone(),
-        version: "1.2.3".into(),
-        queues: vec!["mail".parse().unwrap()],
-        callbacks: ["noop".parse().unwrap()].into(),
-        concurrency: 8,
-        running: 2,
-        draining: false,
-        skew_us: -1500,
-        leaving: false,
-    };
+    let beat = Beat { process: process.clone(), ..beat_of("n 1") };
     let ttl = Duration::from_secs(10);
     shed.store.keep(&Keep { beat: Some(beat), claims: Vec::new(), ttl }).await.unwrap();
     let leading = shed.store.campaign(&Campaign { node, process, ttl }).await.unwrap();

@@ -212,19 +212,8 @@ impl Shed {
 
     /// Lets a node beat, and answers whether it is to drain.
     pub(crate) async fn beat(&self, name: &str) -> bool {
-        let beat = Beat {
-            node: NodeName::parse(name).unwrap(),
-            process: ProcessId::parse(name).unwrap(),
-            version: "0".into(),
-            queues: Vec::new(),
-            callbacks: Arc::from([]),
-            concurrency: 1,
-            running: 0,
-            draining: false,
-            skew_us: 0,
-            leaving: false,
-        };
-        let keep = Keep { beat: Some(beat), claims: Vec::new(), ttl: Duration::from_secs(10) };
+        let keep =
+            Keep { beat: Some(beat_of(name)), claims: Vec::new(), ttl: Duration::from_secs(10) };
         let store: &dyn Store = &self.store;
         store.keep(&keep).await.unwrap().drain
     }
@@ -260,4 +249,20 @@ impl Shed {
 /// A task that needs nothing else.
 pub(crate) fn noop(id: &str) -> Value {
     json!({ "task_id": id, "callback": "noop" })
+}
+
+/// What a node says of itself.
+pub(crate) fn beat_of(name: &str) -> Beat {
+    Beat {
+        node: NodeName::parse(name).unwrap(),
+        process: ProcessId::parse(name).unwrap(),
+        version: "1.2.3".into(),
+        queues: vec!["mail".parse().unwrap()],
+        callbacks: ["noop".parse().unwrap()].into(),
+        concurrency: 8,
+        running: 2,
+        draining: false,
+        skew_us: -1500,
+        leaving: false,
+    }
 }

@@ -12,11 +12,9 @@ use taskshed::Node;
 use taskshed::TaskError;
 use taskshed::clock::Clock;
 use taskshed::clock::SystemClock;
-use taskshed::domain::id::QueueName;
 use taskshed::domain::state::TaskState;
 use taskshed::store::Acked;
 use taskshed::store::Action;
-use taskshed::store::Beat;
 use taskshed::store::Change;
 use taskshed::store::Claim;
 use taskshed::store::Error;
@@ -41,6 +39,7 @@ use crate::fixture::Shed;
 use crate::fixture::claim;
 use crate::redis_cluster::RedisCluster;
 use crate::requests::add;
+use crate::requests::beat;
 use crate::requests::completed;
 use crate::requests::id;
 use crate::requests::process;
@@ -86,24 +85,9 @@ async fn all_is_refused(shed: &Shed, running: &taskshed::store::TaskRecord, new:
         assert!(text.contains("Ask: ") || text.contains("TryAgain: "), "{text}");
     }
     let claims = vec![running.lease.as_ref().unwrap().claim_id.clone()];
-    let keep = Keep { beat: Some(beat()), claims: claims.clone(), ttl: 10 * SECOND };
+    let keep = Keep { beat: Some(beat("node-a")), claims: claims.clone(), ttl: 10 * SECOND };
     let kept = shed.store.keep(&keep).await.unwrap();
     assert_eq!((kept.lost, kept.unanswered), (vec![], claims), "it is not lost");
-}
-
-fn beat() -> Beat {
-    Beat {
-        node: "node-a".parse().unwrap(),
-        process: process("node-a"),
-        version: "1".into(),
-        queues: vec![QueueName::default()],
-        callbacks: Arc::from([]),
-        concurrency: 1,
-        running: 0,
-        draining: false,
-        skew_us: 0,
-        leaving: false,
-    }
 }
 
 /// Guards T1, T3 and T5: no step sees a part of a partition, whichever of its keys have moved.
@@ -253,7 +237,7 @@ async fn the_others_go_on_when_a_partition_is_lost() {
     let taken = shed.drain_others().await;
     assert_eq!(taken.len(), 4, "two were there in the two others, and two are new");
     let ids: Vec<_> = claims.iter().map(|(claim, _)| claim.clone()).collect();
-    let keep = Keep { beat: Some(beat()), claims: ids.clone(), ttl: SECOND };
+    let keep = Keep { beat: Some(beat("node-a")), claims: ids.clone(), ttl: SECOND };
     let kept = shed.elsewhere().keep(&keep).await.unwrap();
     assert_eq!((kept.lost, &kept.unanswered[..]), (vec![], &ids[1..2]));
     SystemClock.sleep(2 * SECOND).await;
@@ -278,7 +262,7 @@ async fn a_partition_that_hangs_holds_up_no_other() {
     let options = ["--cluster-require-full-coverage", "no", "--cluster-node-timeout", "30000"];
     let mut servers = block_in_place(|| RedisCluster::start(0, &options));
     let shed = Shed::spread(&servers.url(PARTITIONS)).await;
-    let keep = Keep { beat: Some(beat()), claims: Vec::new(), ttl: SECOND };
+    let keep = Keep { beat: Some(beat("node-a")), claims: Vec::new(), ttl: SECOND };
     shed.store.keep(&keep).await.unwrap();
     shed.add((0..40).map(|n| task(&format!("task-{n}"))).collect()).await;
     let others = (0..40).filter(|n| shed.store.part(&format!("task-{n}")) != 1).count();
