@@ -194,7 +194,7 @@ impl Client {
             return Ok(Some(Reply { text }));
         }
 
-        // What is no problem document did not come from a node: that is said below.
+        // What is no problem document did not come from a node: `stranger` says so.
         let problem: Option<Problem> = serde_json::from_str(&text).ok();
         match (status, problem) {
             (StatusCode::NOT_FOUND, Some(_)) => Ok(None),

@@ -320,7 +320,7 @@ mod tests {
 
     #[test]
     fn dates_of_http_are_read_in_all_their_forms() {
-        let wanted = Timestamp::parse("1994-11-06T08:49:37Z").ok();
+        let wanted = Some(Timestamp::parse("1994-11-06T08:49:37Z").unwrap());
         for text in [
             "Sun, 06 Nov 1994 08:49:37 GMT",
             "Sunday, 06-Nov-94 08:49:37 GMT",

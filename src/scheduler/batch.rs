@@ -55,6 +55,30 @@ pub(super) fn check_bytes(tasks: &[NewTask]) -> Result<()> {
     Ok(())
 }
 
+/// Batches of at most [`BATCH_MAX`] items and so many bytes; one that is larger goes alone.
+pub(super) fn parts<T>(
+    items: Vec<T>,
+    bytes_max: usize,
+    bytes: impl Fn(&T) -> usize,
+) -> Vec<Vec<T>> {
+    let mut parts: Vec<Vec<T>> = Vec::new();
+    let mut room = 0;
+    for item in items {
+        let bytes = bytes(&item);
+        match parts.last_mut() {
+            Some(part) if bytes <= room && part.len() < BATCH_MAX => {
+                room -= bytes;
+                part.push(item);
+            }
+            _ => {
+                room = bytes_max.saturating_sub(bytes);
+                parts.push(vec![item]);
+            }
+        }
+    }
+    parts
+}
+
 /// What is wrong with a task whose unique key is kept in another part of the store than itself.
 pub(super) fn torn(task: &NewTask, store: &dyn Store) -> Option<Fault> {
     let why = store::torn(store, &task.id, task.spec.unique_key.as_ref()?)?;

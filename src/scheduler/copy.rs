@@ -9,7 +9,6 @@ use crate::domain::id::TaskId;
 use crate::domain::id::UniqueKey;
 use crate::domain::task::TaskRecord;
 use crate::store;
-use crate::store::BATCH_MAX;
 use crate::store::Fetch;
 use crate::store::Filter;
 use crate::store::Gate;
@@ -94,7 +93,7 @@ impl Scheduler {
 
         let mut walk = Walk::default();
         while let Some(arrivals) = walk.next(self, &mut copied).await? {
-            for tasks in parts(arrivals) {
+            for tasks in batch::parts(arrivals, BATCH_BYTES_MAX, bytes) {
                 let request = other.ids.request();
                 let restore = Restore { request, tasks };
                 let reply =
@@ -247,26 +246,6 @@ impl Walk {
     }
 }
 
-/// Batches that one call takes: at most [`BATCH_MAX`] tasks and 8 MiB.
-fn parts(arrivals: Vec<Arrival>) -> Vec<Vec<Arrival>> {
-    let mut parts: Vec<Vec<Arrival>> = Vec::new();
-    let mut room = 0;
-    for arrival in arrivals {
-        let bytes = bytes(&arrival);
-        match parts.last_mut() {
-            Some(part) if bytes <= room && part.len() < BATCH_MAX => {
-                room -= bytes;
-                part.push(arrival);
-            }
-            _ => {
-                room = BATCH_BYTES_MAX.saturating_sub(bytes);
-                parts.push(vec![arrival]);
-            }
-        }
-    }
-    parts
-}
-
 fn bytes(arrival: &Arrival) -> usize {
     let task = &arrival.task;
     let errors: usize = task.errors.iter().map(|error| error.message.len()).sum();
@@ -303,8 +282,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_batch_fits_into_one_call() {
-        let sizes =
-            |arrivals: Vec<Arrival>| parts(arrivals).iter().map(Vec::len).collect::<Vec<_>>();
+        let sizes = |arrivals: Vec<Arrival>| {
+            let parts = batch::parts(arrivals, BATCH_BYTES_MAX, bytes);
+            parts.iter().map(Vec::len).collect::<Vec<_>>()
+        };
         let (small, large) = (arrival(0).await, arrival((1 << 20) - 100).await);
 
         assert_eq!(sizes(vec![small.clone(); 2500]), [1000, 1000, 500]);

@@ -23,6 +23,7 @@ use super::CopyError;
 use super::Error;
 use super::Outcome;
 use super::Scheduler;
+use super::batch;
 
 /// How long an imported task that runs once is kept when it has completed, so that the same import
 /// again finds it and does not run it twice.
@@ -69,7 +70,7 @@ impl Scheduler {
         let (mut imported, mut seen) = (Imported::default(), HashSet::new());
         while let Some(page) = self.page(from, &mut seen).await? {
             imported.refused.extend(page.refused);
-            for tasks in parts(page.tasks) {
+            for tasks in batch::parts(page.tasks, BYTES_MAX, bytes) {
                 let ids: Vec<_> = tasks.iter().map(id_of).collect();
                 match self.add_all(tasks, Existing::Keep).await {
                     Ok(added) => added.iter().for_each(|added| match added.outcome {
@@ -153,24 +154,8 @@ fn id_of(task: &Task) -> String {
     task.chosen_id().map(ToString::to_string).unwrap_or_default()
 }
 
-/// Batches whose arguments fit into one add.
-fn parts(tasks: Vec<Task>) -> Vec<Vec<Task>> {
-    let mut parts: Vec<Vec<Task>> = Vec::new();
-    let mut room = 0;
-    for task in tasks {
-        let bytes = task.kwargs().as_str().len();
-        match parts.last_mut() {
-            Some(part) if bytes <= room => {
-                room -= bytes;
-                part.push(task);
-            }
-            _ => {
-                room = BYTES_MAX.saturating_sub(bytes);
-                parts.push(vec![task]);
-            }
-        }
-    }
-    parts
+fn bytes(task: &Task) -> usize {
+    task.kwargs().as_str().len()
 }
 
 /// The task that this one becomes, or all that keeps it from being one.
@@ -185,24 +170,19 @@ fn task_of(found: &PythonTask) -> Result<Task, Vec<Fault>> {
         return Err(faults);
     }
     let field = |name: &str| found.fields.get(name).map(String::as_str).filter(|it| !it.is_empty());
-    let mut kept = |name: &str, why: String| faults.push(Fault::new(name, why));
+    let text = |name: &str| field(name).unwrap_or_default();
 
-    let callback = Callback::parse(field("callback").unwrap_or_default());
-    let callback = callback.map_err(|why| kept("callback", why.to_string())).ok();
-    let kwargs = Kwargs::parse(field("kwargs").unwrap_or_default());
-    let kwargs = kwargs.map_err(|why| kept("kwargs", why.to_string())).ok();
-    let run_at = moment(field("run_at").unwrap_or_default(), found.unit);
-    let run_at = run_at.map_err(|why| kept("run_at", why)).ok();
-    let paused_at = field("paused_at").map(|text| moment(text, found.unit)).transpose();
-    let paused_at = paused_at.map_err(|why| kept("paused_at", why)).ok().flatten();
-    let every = match field("run_type") {
-        Some("once") => None,
-        Some("recurring") => {
-            let every = interval(field("interval").unwrap_or_default());
-            every.map_err(|why| kept("interval", why)).ok()
-        }
+    let callback = Callback::parse(text("callback"));
+    let callback = sound(&mut faults, "callback", callback);
+    let kwargs = sound(&mut faults, "kwargs", Kwargs::parse(text("kwargs")));
+    let run_at = sound(&mut faults, "run_at", moment(text("run_at"), found.unit));
+    let paused_at = field("paused_at").map(|text| moment(text, found.unit));
+    let paused_at = paused_at.and_then(|moment| sound(&mut faults, "paused_at", moment));
+    let every = match text("run_type") {
+        "once" => None,
+        "recurring" => sound(&mut faults, "interval", interval(text("interval"))),
         _ => {
-            kept("run_type", "is neither once nor recurring".into());
+            faults.push(Fault::new("run_type", "is neither once nor recurring"));
             None
         }
     };
@@ -230,6 +210,17 @@ fn task_of(found: &PythonTask) -> Result<Task, Vec<Fault>> {
         task = paused_at.into_iter().fold(task, Task::paused_at);
     }
     Ok(task)
+}
+
+/// What was read of a field, or nothing and a fault more.
+fn sound<T>(faults: &mut Vec<Fault>, name: &str, read: Result<T, impl ToString>) -> Option<T> {
+    match read {
+        Ok(value) => Some(value),
+        Err(why) => {
+            faults.push(Fault::new(name, why.to_string()));
+            None
+        }
+    }
 }
 
 /// Seconds as the library writes them.
