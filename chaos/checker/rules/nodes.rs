@@ -185,32 +185,42 @@ fn led_us(story: &Story<'_>, from: u64, to: u64) -> u64 {
     sum
 }
 
-/// Who led, from when, and when that was last known.
+/// Who led, in the order of the terms, and after them who may have.
 struct Terms<'a> {
-    spells: Vec<(&'a str, u64, u64)>,
-    /// Those who may have led after a bid that nobody saw answered, and when it was sent.
-    perhaps: Vec<(&'a str, u64)>,
+    spells: Vec<Spell<'a>>,
+}
+
+#[derive(Clone, Copy)]
+struct Spell<'a> {
+    holder: &'a str,
+    /// From when, and when that was last known.
+    first: u64,
+    last: u64,
+    /// Not after a bid that nobody saw answered.
+    is_sure: bool,
 }
 
 impl<'a> Terms<'a> {
     fn of(story: &Story<'a>) -> Self {
-        let mut spells: Vec<(u64, &str, u64, u64)> = Vec::new();
-        for span in &story.calls {
-            let (Call::Campaign, Some(Reply::Leads { term: Some(term), own: true, .. })) =
-                (span.what, span.reply)
-            else {
-                continue;
-            };
-            match spells.iter_mut().find(|(known, ..)| known == term) {
-                Some((.., last)) => *last = span.answered.max(*last),
-                None => spells.push((*term, span.by, span.answered, span.answered)),
+        let (mut spells, mut terms, mut perhaps) =
+            (Vec::<Spell<'a>>::new(), Vec::new(), Vec::new());
+        for span in story.calls.iter().filter(|span| matches!(span.what, Call::Campaign)) {
+            let spell = |at, is_sure| Spell { holder: span.by, first: at, last: at, is_sure };
+            match span.reply {
+                None => perhaps.push(spell(span.sent, false)),
+                Some(Reply::Leads { term: Some(term), own: true, .. }) => {
+                    if let Some(known) = terms.iter().position(|known| known == term) {
+                        spells[known].last = span.answered.max(spells[known].last);
+                    } else {
+                        terms.push(*term);
+                        spells.push(spell(span.answered, true));
+                    }
+                }
+                Some(_) => {}
             }
         }
-        let spells = spells.into_iter().map(|(_, holder, first, last)| (holder, first, last));
-        let bids = story.calls.iter().filter(|span| matches!(span.what, Call::Campaign));
-        let unanswered = bids.filter(|span| span.reply.is_none());
-        let perhaps = unanswered.map(|span| (span.by, span.sent)).collect();
-        Self { spells: spells.collect(), perhaps }
+        spells.extend(perhaps);
+        Self { spells }
     }
 
     /// How long what died at some moment may take to run again, and whether a leader died with it.
@@ -219,33 +229,26 @@ impl<'a> Terms<'a> {
         let grace = 2 * (setting.lease_us / 4).min(1_000_000);
         let mut until = died + setting.lease_us + grace + SWEEPS_US;
         let mut leader_died = false;
-        for (at, (holder, _, last)) in self.spells.iter().enumerate() {
+        for (at, spell) in self.spells.iter().enumerate() {
+            let Some(process) = story.processes.get(spell.holder) else { continue };
             // It trusts the store's clock once it has seen it for a lease.
-            let joined = story.processes.get(holder).and_then(|process| process.joined);
-            if let Some(joined) = joined.filter(|joined| *joined <= until && *last >= died) {
+            let is_there = |joined: &u64| spell.is_sure && *joined <= until && spell.last >= died;
+            if let Some(joined) = process.joined.filter(is_there) {
                 until = until.max(joined + setting.lease_us + grace + SWEEPS_US);
             }
-            let end = story.processes.get(holder).and_then(|process| process.exited);
-            let Some((mut ended, code)) = end else { continue };
-            // One that leaves in good order resigns before it ends, and looks start anew.
-            let next = self.spells.get(at + 1).filter(|_| code.is_some());
-            ended = next.map_or(ended, |(_, first, _)| ended.min(*first));
-            let led = last.saturating_add(setting.term_us) > ended;
-            let matters = ended.saturating_add(setting.term_us) > died && ended <= until;
-            if led && matters {
-                leader_died |= code.is_none();
-                let vacant = if code.is_none() { setting.lease_us.max(setting.term_us) } else { 0 };
-                until = until.max(ended + vacant + grace + SWEEPS_US);
+            let Some((mut ended, code)) = process.exited else { continue };
+            let is_dead = code.is_none();
+            if !is_dead {
+                // One that leaves in good order resigns before it ends, and looks start anew.
+                let next = self.spells.get(at + 1).filter(|next| spell.is_sure && next.is_sure);
+                ended = next.map_or(ended, |next| ended.min(next.first));
             }
-        }
-        for (by, sent) in &self.perhaps {
-            let end = story.processes.get(by).and_then(|process| process.exited);
-            let Some((ended, None)) = end else { continue };
-            let is_vacant_at = ended.max(*sent) + setting.term_us.max(setting.lease_us);
-            let led = sent.saturating_add(setting.term_us) > ended;
-            if led && ended <= until && is_vacant_at > died {
-                leader_died = true;
-                until = until.max(is_vacant_at + grace + SWEEPS_US);
+            let led = spell.last.saturating_add(setting.term_us) > ended;
+            let matters = ended.saturating_add(setting.term_us) > died && ended <= until;
+            if led && matters && (is_dead || spell.is_sure) {
+                leader_died |= is_dead;
+                let vacant = if is_dead { setting.lease_us.max(setting.term_us) } else { 0 };
+                until = until.max(ended + vacant + grace + SWEEPS_US);
             }
         }
         (until - died, leader_died)
