@@ -267,15 +267,19 @@ fn the_late_ack_of_a_worker_of_the_guide_is_stale() {
     for kind in ["python", "shell"] {
         let id = format!("{kind}-task");
         runtime.block_on(
-            shed.add([Task::new("note", &json!({ "file": "notes", "seconds": 1 }))
+            shed.add([Task::new("note", &json!({ "file": "notes", "seconds": 3 }))
                 .unwrap()
                 .id(&id)
                 .retention(std::time::Duration::from_secs(3600))]),
         );
         let first = scripted(place, &format!("{kind}-first"), &[&api]);
-        until("it runs", || {
+        let mut claimed_until = None;
+        until("it runs, and renews", || {
             let found = runtime.block_on(shed.scheduler.find(&id.parse().unwrap())).unwrap();
-            found.is_some_and(|task| task.state == TaskState::Running)
+            let lease = found.and_then(|task| task.lease);
+            lease.is_some_and(|lease| {
+                *claimed_until.get_or_insert(lease.expires_at) < lease.expires_at
+            })
         });
         first.signal(Signal::STOP);
         let second = scripted(place, &format!("{kind}-second"), &[&api]);
