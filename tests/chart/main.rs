@@ -2,11 +2,15 @@
 
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod cluster;
 mod helm;
 mod image;
 mod podman;
 mod policy;
 mod pools;
+#[expect(dead_code, reason = "other tests move its clock, stop it and let it follow")]
+#[path = "../support/redis_server.rs"]
+mod redis_server;
 mod rendered;
 mod table;
 mod values;

@@ -199,6 +199,9 @@ fn the_store_decides_what_is_made() {
     let node = dev.get("Deployment", "shed");
     assert_eq!(variable(node, "TASKSHED_STORE")["value"], "redis://shed-redis:6379/0");
     assert!(dev.find("Job", "shed-migration").is_none());
+    // A store that forgets by design would never pass.
+    let tests = dev.get("Pod", "shed-test")["spec"]["containers"].as_array().unwrap();
+    assert!(tests.iter().all(|container| container["name"] == "api"), "{tests:?}");
 }
 
 /// Handlers come out of the file as they went in, whatever letters they have.
