@@ -53,7 +53,7 @@
 //! | [`testing`] | a manual clock, and tasks that run inside a test |
 //! | [`domain`] | the vocabulary, and every decision |
 //! | [`store`] | the contract of stores, and the stores |
-//! | [`config`], [`events`], [`clock`] | the knobs of a node, what it tells, and its time |
+//! | [`config`], [`events`], [`metrics`], [`clock`] | the knobs of a node, what it tells and counts, and its time |
 //! | `http` | the API of a node, with the feature `server` |
 //!
 //! # Features
@@ -72,6 +72,7 @@ pub mod handlers;
 #[cfg(feature = "server")]
 pub mod http;
 pub mod leader;
+pub mod metrics;
 pub mod node;
 pub mod remote;
 pub mod scheduler;

@@ -35,10 +35,12 @@ use crate::http;
 use crate::http::Api;
 use crate::http::Readiness;
 use crate::http::Tls;
+use crate::metrics::Metrics;
 use crate::node::Drained;
 use crate::node::Node;
 use crate::node::NodeHandle;
 use crate::scheduler::Scheduler;
+use crate::store::measured;
 
 use super::failure::Failure;
 use super::output;
@@ -62,10 +64,11 @@ async fn serve(settings: &Settings, declared: Option<Declared>) -> Result<(), Fa
     let store = store::open(settings)?;
     store.prepare().await.map_err(|error| store::explain(settings, &error))?;
     let listener = bind(settings.listen).await?;
-    let events = Events::default();
+    let (events, metrics) = (Events::default(), Metrics::default());
     let mut node = Node::builder(Arc::clone(&store))
         .config(settings.node.clone())
         .events(events.clone())
+        .metrics(metrics.clone())
         .handlers(handlers(settings)?);
     if let Some(declared) = declared {
         node = node.schedules(declared);
@@ -74,11 +77,13 @@ async fn serve(settings: &Settings, declared: Option<Declared>) -> Result<(), Fa
 
     let handle = node.handle();
     let looked_at = handle.clone();
+    let store = measured(store, metrics.clone(), Arc::new(SystemClock));
     let scheduler = Scheduler::new(store).kwargs_bytes_max(settings.max_kwargs_bytes);
     let api = api(settings, scheduler)?
         .readiness(move || readiness(&looked_at))
         .leaving(handle.draining())
         .events(events)
+        .metrics(metrics)
         .default_timeout(settings.node.default_timeout);
     let greeting = greeting(settings, listener.local_addr()?);
     let (told, closing) = (CancellationToken::new(), CancellationToken::new());

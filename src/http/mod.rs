@@ -37,6 +37,7 @@ use crate::clock::Clock;
 use crate::clock::SystemClock;
 use crate::config::Token;
 use crate::events::Events;
+use crate::metrics::Metrics;
 use crate::remote::Desk;
 use crate::scheduler::Scheduler;
 
@@ -74,6 +75,7 @@ pub struct Api {
     scheduler: Scheduler,
     desk: Desk,
     events: Events,
+    metrics: Metrics,
     log: Log,
     clock: Arc<dyn Clock>,
     readiness: Arc<dyn Fn() -> Readiness + Send + Sync>,
@@ -96,6 +98,7 @@ impl Api {
         Self {
             desk: Desk::new(scheduler.store(), Arc::clone(&clock)).events(events.clone()),
             events,
+            metrics: Metrics::default(),
             log: Log::default(),
             scheduler,
             clock,
@@ -122,6 +125,14 @@ impl Api {
     pub fn events(mut self, events: Events) -> Self {
         self.desk = self.desk.events(events.clone());
         self.events = events;
+        self
+    }
+
+    /// Shows what `metrics` counts, and counts there what remote workers do.
+    #[must_use]
+    pub fn metrics(mut self, metrics: Metrics) -> Self {
+        self.desk = self.desk.metrics(metrics.clone());
+        self.metrics = metrics;
         self
     }
 

@@ -15,6 +15,7 @@ use super::again;
 use super::api::claims;
 use super::api::cluster;
 use super::api::events;
+use super::api::metrics;
 use super::api::probes;
 use super::api::queues;
 use super::api::tasks;
@@ -50,6 +51,7 @@ pub fn router(api: Api) -> Router {
         .route("/v1/events", get(events::follow))
         .route("/healthz", get(probes::healthz))
         .route("/readyz", get(probes::readyz))
+        .route("/metrics", get(metrics::show))
         .route("/openapi.json", get(openapi::show))
         .fallback(|| async { Problem::new(Kind::NotFound, "no such path") })
         .method_not_allowed_fallback(|| async {

@@ -128,6 +128,7 @@ pub(super) static ROUTES: &[Route] = &[
     },
     open("/healthz", "Status", "Whether the node answers"),
     Route { problems: &[503], ..open("/readyz", "Status", "Whether the node may be sent work") },
+    open("/metrics", "Metrics", "What this node counts, for Prometheus"),
     open("/openapi.json", "Document", "This document"),
 ];
 

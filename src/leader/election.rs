@@ -123,10 +123,12 @@ impl Election {
         let duties = Duties::new(&self.candidate, tenure, rng);
         tracing::info!("leads");
 
+        let _shown = self.candidate.metrics.lead(tenure.mandate.term);
         let over = tokio::select! {
             biased;
             over = hold(&self.candidate, tenure, &mut self.trouble) => over,
             over = duties.run() => over,
+            never = self.candidate.sample() => match never {},
         };
         tracing::info!(reason = ?over, "leads no more");
         over

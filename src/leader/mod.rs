@@ -44,6 +44,7 @@ mod election;
 mod looks;
 mod pace;
 mod reclaim;
+mod sample;
 mod seen;
 mod trouble;
 
@@ -58,7 +59,9 @@ use crate::clock::Clock;
 use crate::domain::id::NodeName;
 use crate::domain::id::ProcessId;
 use crate::events::Events;
+use crate::metrics::Metrics;
 use crate::store::Leadership;
+use crate::store::Tasks;
 
 pub use declare::Declares;
 pub use seen::Seen;
@@ -78,6 +81,12 @@ pub const SURVEY_EVERY: Duration = Duration::from_secs(5);
 /// How often the leader keeps house while there is little to do.
 pub const MAINTAIN_EVERY: Duration = Duration::from_secs(1);
 
+/// How often the leader looks at the queues for those who collect metrics.
+pub const SAMPLE_EVERY: Duration = Duration::from_secs(15);
+
+/// How long it goes on doing so after the metrics were read.
+pub const SAMPLED_FOR: Duration = Duration::from_secs(300);
+
 /// Pause between two batches of one duty while there is more to do, so that claims get their turn.
 pub const BATCH_PAUSE: Duration = Duration::from_millis(5);
 
@@ -88,6 +97,10 @@ pub const RESIGN_PATIENCE: Duration = Duration::from_secs(1);
 pub struct Candidate {
     /// Where the term and the leases are kept.
     pub store: Arc<dyn Leadership>,
+    /// The same store, for looks at the queues.
+    pub tasks: Arc<dyn Tasks>,
+    /// Where it counts what it does.
+    pub metrics: Metrics,
     /// Times sleeps and trust.
     pub clock: Arc<dyn Clock>,
     /// Name of the node.

@@ -10,6 +10,8 @@ use crate::domain::id::ClaimId;
 use crate::domain::lease::LEASE_MIN;
 use crate::domain::retry::Jitter;
 use crate::domain::state::Deciding;
+use crate::domain::state::TaskState;
+use crate::domain::state::Verdict;
 use crate::domain::state::decide_reclaim;
 use crate::domain::time::Timestamp;
 use crate::events::Event;
@@ -19,6 +21,7 @@ use crate::leader::SWEEP_EVERY;
 use crate::leader::duty::Duties;
 use crate::leader::election::Over;
 use crate::leader::looks::Ripe;
+use crate::metrics::Cause;
 use crate::store::BATCH_MAX;
 use crate::store::LeaseView;
 use crate::store::Look;
@@ -128,10 +131,13 @@ impl Duties<'_> {
         let answers = join_all(reclaims.iter().map(|reclaim| store.reclaim(reclaim))).await;
 
         let mut are_answered = true;
-        for (view, answer) in views.into_iter().zip(answers) {
+        for ((view, reclaim), answer) in views.into_iter().zip(&reclaims).zip(answers) {
             match self.heed("reclaim", sent, answer)? {
                 Some(0) => {}
-                Some(count) => self.tell_reclaimed(view, count),
+                Some(count) => {
+                    self.count_dead(&reclaim.items);
+                    self.tell_reclaimed(view, count);
+                }
                 None => are_answered = false,
             }
         }
@@ -157,8 +163,20 @@ impl Duties<'_> {
         Reclaim { mandate, claim: view.claim.clone(), expires_at: view.expires_at, items }
     }
 
+    /// Counts the tasks that a crash too many has ended. One that its claim did not hold any more counts,
+    /// too: the store does not name those.
+    fn count_dead(&self, items: &[ReclaimItem]) {
+        for item in items {
+            if matches!(item.verdict, Verdict::End { state: TaskState::Dead, .. }) {
+                self.candidate.metrics.runs_of(&item.spec.callback).died_of_crashes();
+            }
+        }
+    }
+
     fn tell_reclaimed(&self, view: LeaseView, count: u64) {
         let LeaseView { claim, node, crashed, .. } = view;
+        let cause = if crashed { Cause::Crash } else { Cause::Unclaimed };
+        self.candidate.metrics.reclaimed(cause, count);
         if crashed {
             tracing::warn!(%node, %claim, count, "a node died; its tasks run again");
         } else {

@@ -14,10 +14,15 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 use tracing::debug;
 
+use crate::domain::id::Callback;
 use crate::domain::state::Again;
 use crate::domain::state::TaskState;
 use crate::domain::state::Verdict;
 use crate::events::Event;
+use crate::handlers::StopCause;
+use crate::metrics::Ended;
+use crate::metrics::Sender;
+use crate::metrics::Tally;
 use crate::store::AckItem;
 use crate::store::Acked;
 use crate::store::BATCH_MAX;
@@ -38,9 +43,13 @@ const ACKS_IN_FLIGHT_MAX: usize = 2;
 pub(super) struct Decided {
     pub(super) item: AckItem,
     pub(super) run: Arc<Run>,
-    /// From the handler's start to its end.
-    pub(super) took: Duration,
+    pub(super) ended: Ended,
+    /// From the handler's start to its end, if it was called.
+    pub(super) took: Option<Duration>,
 }
+
+/// How a run ended, and how long its handler took, if it was called.
+type End = (Ended, Option<Duration>);
 
 /// What may hold a verdict up: the part of the store that keeps the task, and whether that is held by
 /// a transaction of its handler's, for whose end it waits.
@@ -124,37 +133,80 @@ async fn send_to(hindrance: Hindrance, core: Arc<Core>, batch: Vec<Decided>) -> 
 
 async fn send(core: Arc<Core>, batch: Vec<Decided>) {
     let (mut items, mut runs) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
-    let mut lengths = Vec::with_capacity(batch.len());
+    let mut ends = Vec::with_capacity(batch.len());
     for decided in batch {
         items.push(decided.item);
         runs.push(decided.run);
-        lengths.push(decided.took);
+        ends.push((decided.ended, decided.took));
     }
 
     let mut outage = Outage::new("ack");
+    let mut sender = Sender::Node;
     let acked = loop {
         match core.store.ack(&items).await {
             Ok(acked) => break acked,
             Err(error) => outage.wait(&core, &error).await,
         }
+        sender = Sender::NodeAgain;
     };
 
     outage.over();
     debug_assert_eq!(acked.len(), items.len(), "a store answers each item");
     core.claims.acked(&runs);
+    count(&core, sender, &items, (&runs, &ends), &acked);
     debug!(count = items.len(), "verdicts were sent");
     if core.events.has_listeners() {
-        tell(&core, &items, &runs, (&acked, &lengths));
+        tell(&core, &items, &runs, (&acked, &ends));
     }
 }
 
-fn tell(core: &Core, items: &[AckItem], runs: &[Arc<Run>], ends: (&[Acked], &[Duration])) {
-    for (((item, run), acked), took) in items.iter().zip(runs).zip(ends.0).zip(ends.1) {
+/// Counts what the store made of a batch of outcomes.
+fn count(
+    core: &Core,
+    sender: Sender,
+    items: &[AckItem],
+    (runs, ends): (&[Arc<Run>], &[End]),
+    acked: &[Acked],
+) {
+    let mut tallies: Vec<(&Callback, Tally)> = Vec::new();
+    let mut stale_count = 0;
+    for (((item, run), (ended, took)), acked) in items.iter().zip(runs).zip(ends).zip(acked) {
+        let callback = &item.spec.callback;
+        let at = tallies.iter().position(|(known, _)| *known == callback).unwrap_or_else(|| {
+            tallies.push((callback, Tally::default()));
+            tallies.len() - 1
+        });
+        let tally = &mut tallies[at].1;
+        if *acked == Acked::Done {
+            tally.accept(*ended, &item.verdict);
+        } else if let Some(verdict) = run.stopper.completed_in_transaction() {
+            tally.accept(Ended::Completed, &verdict);
+        } else {
+            stale_count += 1;
+            // Under a lease that is trusted its task was replaced or removed, and does not run again.
+            let is_given_away = sender == Sender::Node
+                && took.is_some()
+                && run.stopper.cause() != Some(StopCause::Superseded)
+                && !run.claim.is_trusted(core.clock.steady());
+            if is_given_away {
+                tally.suspect();
+            }
+        }
+    }
+
+    for (callback, tally) in tallies {
+        core.runs_of(callback).add(&tally);
+    }
+    core.metrics.stale(sender, stale_count);
+}
+
+fn tell(core: &Core, items: &[AckItem], runs: &[Arc<Run>], ends: (&[Acked], &[End])) {
+    for (((item, run), acked), (_, took)) in items.iter().zip(runs).zip(ends.0).zip(ends.1) {
         let name = run.name(&core.config.name);
         let ended = |verdict: &Verdict| {
             let (state, error) = told(verdict, name.attempt);
             let again = again(verdict);
-            Event::Ended { run: name.clone(), state, again, error, took: *took }
+            Event::Ended { run: name.clone(), state, again, error, took: took.unwrap_or_default() }
         };
         // If the transaction in which a run completed was committed, this word is refused; if it was
         // rolled back, the task is still leased and this word counts.

@@ -29,7 +29,9 @@ use crate::handlers::Handlers;
 use crate::handlers::TaskError;
 use crate::handlers::typed;
 use crate::leader::Seen;
+use crate::metrics::Metrics;
 use crate::store::Store;
+use crate::store::measured;
 
 use super::Node;
 use super::claims::Claims;
@@ -49,6 +51,7 @@ pub struct Builder {
     handlers: Handlers,
     clock: Arc<dyn Clock>,
     events: Events,
+    metrics: Metrics,
     seed: Option<u64>,
     place: Place,
     declared: Option<Arc<Declared>>,
@@ -58,10 +61,10 @@ impl Builder {
     pub(super) fn new(store: Arc<dyn Store>) -> Self {
         let config = parsed("name", NodeName::parse("node")).map(NodeConfig::new);
         let clock = Arc::new(SystemClock);
-        let events = Events::default();
+        let (events, metrics) = (Events::default(), Metrics::default());
         let place = Place::Apart;
         let (handlers, seed, declared) = (Handlers::default(), None, None);
-        Self { store, config, handlers, clock, events, seed, place, declared }
+        Self { store, config, handlers, clock, events, metrics, seed, place, declared }
     }
 
     /// Takes all settings at once, in place of those set before.
@@ -182,6 +185,13 @@ impl Builder {
         self
     }
 
+    /// Counts with `metrics` instead of a handle of its own. Two nodes that share one show nothing
+    /// sensible where numbers do not add up, such as who leads.
+    pub fn metrics(mut self, metrics: Metrics) -> Self {
+        self.metrics = metrics;
+        self
+    }
+
     /// Makes all chance follow from `seed` and the node's name, for tests.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
@@ -207,10 +217,16 @@ impl Builder {
         config.check()?;
         let clock = self.clock;
         let dice = Dice::new(self.seed, &config.name);
+        let metrics = self.metrics;
+        metrics.sized(config.concurrency);
+        let callbacks = self.handlers.callbacks();
         let core = Core {
-            store: self.store,
+            store: measured(self.store, metrics.clone(), Arc::clone(&clock)),
             process: dice.process_id(&*clock),
-            callbacks: self.handlers.callbacks(),
+            runs: callbacks.iter().map(|callback| metrics.register(callback)).collect(),
+            other_runs: metrics.others(),
+            callbacks,
+            metrics,
             handlers: self.handlers,
             declared: self.declared,
             seen: Seen::new(Arc::clone(&clock), self.events.clone()),

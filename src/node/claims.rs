@@ -111,19 +111,22 @@ impl Claims {
         }
     }
 
-    /// Stops all runs of claims that the store gave up (N3). Answers how many were under way.
-    pub(super) fn lose(&self, ids: &[ClaimId]) -> usize {
+    /// Stops all runs of claims that the store gave up (N3). Answers how many claims that is news of had
+    /// runs under way, and how many runs were.
+    pub(super) fn lose(&self, ids: &[ClaimId]) -> (usize, usize) {
         let held = self.lock();
-        let mut stopped = 0;
+        let (mut cut, mut stopped) = (0, 0);
         for held in ids.iter().filter_map(|id| held.get(id)) {
-            held.claim.is_lost.store(true, SeqCst);
+            let was_lost = held.claim.is_lost.swap(true, SeqCst);
+            let before = stopped;
             for run in held.runs.iter().filter(|run| run.phase() < Phase::Ended) {
                 run.stopper.stop(StopCause::LeaseLost);
                 stopped += 1;
             }
+            cut += usize::from(!was_lost && stopped > before);
             held.claim.look_again();
         }
-        stopped
+        (cut, stopped)
     }
 
     /// Stops the runs that a user cancelled, replaced or removed.

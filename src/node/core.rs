@@ -19,6 +19,8 @@ use crate::domain::time::Timestamp;
 use crate::events::Events;
 use crate::handlers::Handlers;
 use crate::leader::Seen;
+use crate::metrics::Metrics;
+use crate::metrics::Runs;
 use crate::store::Holder;
 use crate::store::HolderKind;
 use crate::store::Store;
@@ -41,6 +43,11 @@ pub(super) struct Core {
     pub(super) callbacks: Arc<[Callback]>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) events: Events,
+    pub(super) metrics: Metrics,
+    /// What is counted of the runs of each of `callbacks`, in their order.
+    pub(super) runs: Vec<Arc<Runs>>,
+    /// The same of those that have no handler here.
+    pub(super) other_runs: Arc<Runs>,
     pub(super) store_time: StoreTime,
     pub(super) place: Place,
     /// Wakes who waits for a `run_at`.
@@ -78,6 +85,12 @@ impl Core {
             process: self.process.clone(),
             kind: HolderKind::Node,
         }
+    }
+
+    /// What is counted of the runs of `callback`.
+    pub(super) fn runs_of(&self, callback: &Callback) -> &Runs {
+        let at = self.callbacks.binary_search(callback).ok();
+        at.and_then(|at| self.runs.get(at)).unwrap_or(&self.other_runs)
     }
 
     /// Learns the store's clock from a reply that just arrived to a request sent at `sent`.

@@ -12,6 +12,7 @@ use crate::domain::id::ProcessId;
 use crate::domain::id::TaskId;
 use crate::domain::lease::renew_every;
 use crate::domain::time::Timestamp;
+use crate::metrics::Metrics;
 use crate::store::Leader;
 
 use super::core::Core;
@@ -78,6 +79,12 @@ impl NodeHandle {
     #[must_use]
     pub fn process(&self) -> &ProcessId {
         &self.core.process
+    }
+
+    /// What it counts, for whoever collects metrics.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        self.core.metrics.clone()
     }
 
     /// The store's now, as the node knows it: never early, and late by a fraction of a round trip.

@@ -21,6 +21,7 @@ use tracing::info;
 use tracing::warn;
 
 use crate::domain::id::ClaimId;
+use crate::domain::lease::Term;
 use crate::domain::lease::renew_every;
 use crate::domain::lease::trusted_for;
 use crate::events::Event;
@@ -149,7 +150,8 @@ impl Keeper {
         self.core.observe(kept.now, round.sent);
         self.core.heard(arrived);
         // Before trust is prolonged, or a run that waits for it starts under a lost lease (T9).
-        let lost_count = self.core.claims.lose(&kept.lost);
+        let (claim_count, lost_count) = self.core.claims.lose(&kept.lost);
+        self.core.metrics.lost(claim_count);
         let mut claims = round.claims;
         claims.retain(|claim| !kept.unanswered.contains(claim));
         self.core.claims.trust(&claims, round.sent + trusted_for(self.core.config.lease));
@@ -162,7 +164,7 @@ impl Keeper {
             self.core.drain();
         }
         self.core.seen.note(round.sent, kept.now, kept.leader.as_ref());
-        self.note_skew();
+        self.note_skew(kept.leader.map(|leader| leader.term));
         if !self.has_joined {
             self.has_joined = true;
             info!(node = %self.core.config.name, "the node joined the cluster");
@@ -188,8 +190,9 @@ impl Keeper {
         next_end
     }
 
-    fn note_skew(&mut self) {
+    fn note_skew(&mut self, term: Option<Term>) {
         let skew_us = self.core.store_time.skew_us();
+        self.core.metrics.beat(skew_us, term);
         self.core.skew_us.store(skew_us, std::sync::atomic::Ordering::Relaxed);
         let is_far = skew_us.abs() > SKEW_WARNED_US;
         if is_far && !self.warned_of_skew {

@@ -231,12 +231,15 @@ impl Wired {
 /// Stands for leader over a connection of its own, where large batches of others do not delay looks.
 fn candidate(core: &Core) -> Candidate {
     let store = core.store.apart();
+    let tasks = Arc::clone(&store);
     let declares = core
         .declared
         .as_ref()
         .map(|declared| Declares { declared: Arc::clone(declared), store: Arc::clone(&store) });
     Candidate {
         store,
+        tasks,
+        metrics: core.metrics.clone(),
         declares,
         clock: Arc::clone(&core.clock),
         node: core.config.name.clone(),

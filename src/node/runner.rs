@@ -30,6 +30,7 @@ use crate::handlers::Context;
 use crate::handlers::Handler;
 use crate::handlers::Running;
 use crate::handlers::StopCause;
+use crate::metrics::Ended;
 use crate::store::AckItem;
 
 use super::acker::Decided;
@@ -105,7 +106,7 @@ impl Runner {
 
     /// Ends a run that was not started, with its task handed back.
     pub(super) async fn release(&self, run: Arc<Run>) {
-        self.end(run, Outcome::Released, Duration::ZERO).await;
+        self.end(run, Outcome::Released, None).await;
     }
 
     /// Hands runs that were not started back, from outside the runtime.
@@ -125,7 +126,7 @@ impl Runner {
     async fn execute(self: Arc<Self>, run: Arc<Run>) {
         let (outcome, took) = match self.gate(&run).await {
             Ok(()) => self.call(&run).await,
-            Err(outcome) => (outcome, Duration::ZERO),
+            Err(outcome) => (outcome, None),
         };
         self.end(run, outcome, took).await;
     }
@@ -165,15 +166,18 @@ impl Runner {
         }
     }
 
-    async fn call(&self, run: &Arc<Run>) -> (Outcome, Duration) {
+    /// Calls the handler. Answers how that ended and how long it took, if there is a handler.
+    async fn call(&self, run: &Arc<Run>) -> (Outcome, Option<Duration>) {
         let Some(handler) = self.core.handlers.find(&run.task.spec.callback) else {
             warn!(task.id = %run.task.id, "a task came for which there is no handler");
-            return (Outcome::Snoozed(NO_HANDLER_WAIT), Duration::ZERO);
+            return (Outcome::Snoozed(NO_HANDLER_WAIT), None);
         };
         let timeout = self.timeout(run, &**handler);
         let started_at = self.core.clock.steady();
+        let lag = self.core.store_time.at(started_at).since(run.task.run_at);
+        let counted = self.core.runs_of(&run.task.spec.callback);
+        counted.began(lag);
         if self.core.events.has_listeners() {
-            let lag = self.core.store_time.now().since(run.task.run_at);
             let run = run.name(&self.core.config.name);
             self.core.events.tell(Event::Started { run, lag });
         }
@@ -194,11 +198,12 @@ impl Runner {
         };
 
         let took = self.core.clock.steady().saturating_sub(started_at);
+        counted.ended(took);
         let mut outcome = outcome(end, run.stopper.cause(), timeout);
         if run.stopper.has_completed_in_transaction() {
             outcome = unless_committed(outcome);
         }
-        (outcome, took)
+        (outcome, Some(took))
     }
 
     /// Waits for a handler that did not end at its first poll; only now timers are worth their cost.
@@ -239,9 +244,10 @@ impl Runner {
     }
 
     /// Decides what becomes of the task, passes that on, and frees the slot.
-    async fn end(&self, run: Arc<Run>, outcome: Outcome, took: Duration) {
+    async fn end(&self, run: Arc<Run>, outcome: Outcome, took: Option<Duration>) {
         run.enter(Phase::Ended);
         debug!(task.id = %run.task.id, ?outcome, "a run ended");
+        let ended = Ended::from(&outcome);
         let needs_die = matches!(outcome, Outcome::Failed(_) | Outcome::TimedOut(_));
         let deciding = Deciding {
             now: self.core.store_time.now(),
@@ -258,7 +264,7 @@ impl Runner {
 
         let crashes = run.task.crashes;
         let _only_fails_when_the_node_is_gone =
-            self.verdicts.send(Decided { item, run, took }).await;
+            self.verdicts.send(Decided { item, run, ended, took }).await;
         self.core.slots.give_back(crashes);
     }
 }

@@ -58,8 +58,13 @@ impl StoreTime {
     /// The store's now: never early, given that the store's clock was not set back since the last
     /// reply.
     pub(super) fn now(&self) -> Timestamp {
-        let steady_us = as_us(self.clock.steady());
-        Timestamp::from_us(steady_us.saturating_add(self.offset_us.load(Ordering::Relaxed)))
+        self.at(self.clock.steady())
+    }
+
+    /// What the store's clock showed at the steady count `steady`, likewise.
+    pub(super) fn at(&self, steady: Duration) -> Timestamp {
+        let offset_us = self.offset_us.load(Ordering::Relaxed);
+        Timestamp::from_us(as_us(steady).saturating_add(offset_us))
     }
 
     /// The steady count at which the store's clock will show `at`.

@@ -175,6 +175,10 @@ impl Desk {
             self.runs_of(&claimed.tasks, claimed.now),
             self.clock.steady().saturating_add(left),
         );
+        let others = self.metrics.others();
+        for task in &claimed.tasks {
+            others.began(claimed.now.since(task.run_at));
+        }
         if self.events.has_listeners() {
             for task in &claimed.tasks {
                 let lag = claimed.now.since(task.run_at);

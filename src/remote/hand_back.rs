@@ -18,6 +18,9 @@ use crate::domain::task::TaskRecord;
 use crate::domain::time::Moment;
 use crate::domain::time::Timestamp;
 use crate::events::Event;
+use crate::metrics::Ended;
+use crate::metrics::Sender;
+use crate::metrics::Tally;
 use crate::store::AckItem;
 use crate::store::Acked;
 use crate::store::Fetch;
@@ -58,6 +61,7 @@ impl Desk {
     ) -> Result<Vec<Acked>> {
         let found: HashMap<TaskId, TaskRecord> =
             found.into_iter().map(|task| (task.id.clone(), task)).collect();
+        let ends: Vec<Ended> = handed.iter().map(|handed| Ended::from(&handed.outcome)).collect();
         let items = handed.into_iter().map(|handed| {
             let task = found.get(&handed.task).filter(|task| {
                 let lease = task.lease.as_ref();
@@ -71,6 +75,7 @@ impl Desk {
         let items: Vec<AckItem> = items.collect();
         let acked = self.store.ack(&items).await?;
         self.watches.forget(claim, items.iter().map(|item| &item.task));
+        self.count(&items, &ends, &acked, now);
         self.tell_ends(&items, &acked, &found, now);
         Ok(acked)
     }
@@ -92,6 +97,24 @@ impl Desk {
             spec: Arc::clone(&task.spec),
             verdict: decide(task, handed.outcome, &deciding),
         }
+    }
+
+    /// Counts what the store made of outcomes.
+    fn count(&self, items: &[AckItem], ends: &[Ended], acked: &[Acked], now: Timestamp) {
+        let others = self.metrics.others();
+        let mut tally = Tally::default();
+        let mut stale_count = 0;
+        for ((item, ended), acked) in items.iter().zip(ends).zip(acked) {
+            match acked {
+                Acked::Done => {
+                    tally.accept(*ended, &item.verdict);
+                    others.ended(now.since(claimed_at(item.fence)));
+                }
+                Acked::Stale => stale_count += 1,
+            }
+        }
+        others.add(&tally);
+        self.metrics.stale(Sender::Remote, stale_count);
     }
 
     fn tell_ends(

@@ -43,6 +43,7 @@ use crate::domain::task::TaskRecord;
 use crate::domain::time::Timestamp;
 use crate::events::Events;
 use crate::events::Run;
+use crate::metrics::Metrics;
 use crate::store::Store;
 
 use self::watch::Watches;
@@ -60,6 +61,7 @@ pub struct Desk {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     events: Events,
+    metrics: Metrics,
     default_timeout: Duration,
     rng: Arc<Mutex<StdRng>>,
     watches: Arc<Watches>,
@@ -123,6 +125,7 @@ impl Desk {
             store,
             clock,
             events: Events::default(),
+            metrics: Metrics::default(),
             default_timeout: DEFAULT_TIMEOUT,
             rng: Arc::new(Mutex::new(rand::make_rng())),
             watches: Arc::default(),
@@ -141,6 +144,13 @@ impl Desk {
     #[must_use]
     pub fn events(mut self, events: Events) -> Self {
         self.events = events;
+        self
+    }
+
+    /// Counts runs that start and end here with `metrics`.
+    #[must_use]
+    pub fn metrics(mut self, metrics: Metrics) -> Self {
+        self.metrics = metrics;
         self
     }
 

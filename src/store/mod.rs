@@ -23,6 +23,7 @@ pub mod connect;
 mod entry;
 pub mod error;
 mod listing;
+mod measured;
 pub mod memory;
 #[cfg(feature = "mysql")]
 pub mod mysql;
@@ -58,6 +59,7 @@ pub use connect::connect;
 pub use connect::open;
 pub use error::Error;
 pub use error::Result;
+pub use measured::measured;
 pub use reply::*;
 pub use request::*;
 pub(crate) use transaction::Ask;
@@ -168,8 +170,7 @@ pub trait Tasks: Send + Sync {
     /// [`Error::Unavailable`], or [`Error::Cursor`] if the store did not give that cursor.
     async fn list(&self, list: &List) -> Result<Page>;
 
-    /// Pauses, resumes, cancels, retries, reschedules or removes tasks: all of the target in one
-    /// atomic step.
+    /// Pauses, resumes, cancels, retries, reschedules or removes all of the target, in one step.
     ///
     /// | action | scheduled | running | ended |
     /// |---|---|---|---|
@@ -225,8 +226,8 @@ pub trait Tasks: Send + Sync {
     /// there.
     async fn restore(&self, restore: &Restore) -> Result<Restored>;
 
-    /// Opens or pauses a queue. From a paused one nothing is claimed; opening it gives hints. Cost: one
-    /// round trip.
+    /// Opens or pauses a queue. Nothing is claimed from a paused one; opening it gives hints.
+    /// Cost: one round trip.
     ///
     /// # Errors
     ///
@@ -326,8 +327,7 @@ pub trait Queue: Send + Sync {
 
     /// The database that it lives in, for [`InTransaction`]; `None` if it lives in none.
     ///
-    /// A store of another one's, such as one that adds a trace to each call, answers what the other
-    /// one answers.
+    /// A store around another one, such as [`measured`], answers what that one answers.
     fn database(&self) -> Option<&(dyn Any + Send + Sync)> {
         None
     }

@@ -2,6 +2,9 @@
 
 #![expect(clippy::panic, clippy::unwrap_used, reason = "tests may")]
 
+#[expect(dead_code, reason = "other tests need more of it")]
+#[path = "../support/exposition.rs"]
+mod exposition;
 #[expect(dead_code, reason = "other tests need more faults")]
 #[path = "../support/faulty.rs"]
 mod faulty;
@@ -21,6 +24,7 @@ mod events;
 mod fields;
 mod fuzz;
 mod library;
+mod metrics;
 mod openapi;
 mod outages;
 mod problems;

@@ -35,7 +35,7 @@ fn every_route_is_documented_and_no_other() {
         found(REFERENCE, "/v1/").into_iter().map(str::to_owned).collect();
 
     assert_eq!(documented, routes);
-    for probe in ["/healthz", "/readyz"] {
+    for probe in ["/healthz", "/readyz", "/metrics"] {
         assert!(ROUTES.contains(probe) && REFERENCE.contains(probe), "{probe}");
     }
 }

@@ -2,6 +2,9 @@
 
 #![expect(clippy::panic, clippy::unwrap_used, reason = "tests may")]
 
+#[expect(dead_code, reason = "other tests need more of it")]
+#[path = "../support/exposition.rs"]
+mod exposition;
 #[path = "../support/faulty.rs"]
 mod faulty;
 mod shed;
@@ -9,6 +12,7 @@ mod shed;
 mod choice;
 mod drain;
 mod lease;
+mod metrics;
 mod outcome;
 mod recurring;
 mod stop;

@@ -3,6 +3,8 @@
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::print_stdout, reason = "figures that are worth a look and no assertion")]
 
+#[path = "../support/exposition.rs"]
+mod exposition;
 #[expect(dead_code, reason = "other tests need more of it")]
 #[path = "../support/mariadb_server.rs"]
 mod mariadb_server;
@@ -22,6 +24,7 @@ mod files;
 mod frozen;
 mod import;
 mod lost;
+mod metrics;
 mod recurring;
 mod schedules;
 mod workers;

@@ -38,6 +38,7 @@ use taskshed::events::Events;
 use taskshed::leader::Candidate;
 use taskshed::leader::Declares;
 use taskshed::leader::Seen;
+use taskshed::metrics::Metrics;
 use taskshed::store::Add;
 use taskshed::store::Beat;
 use taskshed::store::Claim;
@@ -85,6 +86,7 @@ pub(crate) struct Node {
     pub(crate) store: Faulty,
     pub(crate) seen: Seen,
     events: Events,
+    pub(crate) metrics: Metrics,
     pub(crate) told: broadcast::Receiver<Event>,
     /// Stops the candidate in good order.
     pub(crate) stop: CancellationToken,
@@ -115,6 +117,8 @@ impl Fleet {
     pub(crate) fn stand(&mut self, node: Node) -> Node {
         let candidate = Candidate {
             store: Arc::new(node.store.clone()),
+            tasks: Arc::new(node.store.clone()),
+            metrics: node.metrics.clone(),
             clock: Arc::new(self.clock.clone()),
             node: node.name.clone(),
             process: node.process.clone(),
@@ -148,6 +152,7 @@ impl Fleet {
             store: Faulty::new(Arc::new(self.store.clone())),
             seen: Seen::new(clock, events.clone()),
             events,
+            metrics: Metrics::default(),
             told,
             stop: CancellationToken::new(),
             dead: CancellationToken::new(),

@@ -13,3 +13,4 @@ mod declared;
 mod election;
 mod housekeeping;
 mod reclaim;
+mod sample;

@@ -3,6 +3,7 @@
 pub(super) mod claims;
 pub(super) mod cluster;
 pub(super) mod events;
+pub(super) mod metrics;
 pub(super) mod probes;
 mod query;
 pub(super) mod queues;

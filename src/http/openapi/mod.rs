@@ -46,7 +46,11 @@ fn operation(route: &Route) -> Value {
     let (status, reply) = route.reply;
     let mut responses = Map::new();
     let content = |kind: &str, name: &str| json!({ kind: { "schema": reference(name) } });
-    let kind = if reply == "Events" { "text/event-stream" } else { "application/json" };
+    let kind = match reply {
+        "Events" => "text/event-stream",
+        "Metrics" => "text/plain",
+        _ => "application/json",
+    };
     let done = json!({ "description": "Done", "content": content(kind, reply) });
     responses.insert(status.to_string(), done);
     for status in route.statuses() {

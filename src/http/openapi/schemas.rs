@@ -238,6 +238,7 @@ fn cluster() -> Schemas {
         ("Resigned", object(&[("resigned", reference("Leader"))])),
         ("Status", object(&[("status", text())])),
         ("Events", text()),
+        ("Metrics", text()),
         ("Document", json!({ "type": "object" })),
     ]
 }
