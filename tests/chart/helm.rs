@@ -15,6 +15,10 @@ pub(crate) const HELMS: [&str; 2] = ["helm3", "helm4"];
 /// Tells helm that the cluster has KEDA.
 pub(crate) const KEDA_IN_CLUSTER: [&str; 2] = ["--api-versions", "keda.sh/v1alpha1"];
 
+/// Tells helm that the cluster has the operator of Prometheus, too.
+pub(crate) const EXTENDED_CLUSTER: [&str; 4] =
+    ["--api-versions", "keda.sh/v1alpha1", "--api-versions", "monitoring.coreos.com/v1"];
+
 /// Values that make a whole installation, and no more.
 pub(crate) const USUAL: &str = "store.existingSecret=store,auth.existingSecret=tokens";
 

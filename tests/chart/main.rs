@@ -3,8 +3,12 @@
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod cluster;
+#[expect(dead_code, reason = "other tests look at what nodes show")]
+#[path = "../support/exposition.rs"]
+mod exposition;
 mod helm;
 mod image;
+mod monitoring;
 mod podman;
 mod policy;
 mod pools;

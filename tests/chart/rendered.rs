@@ -6,8 +6,8 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
+use crate::helm::EXTENDED_CLUSTER;
 use crate::helm::HELMS;
-use crate::helm::KEDA_IN_CLUSTER;
 use crate::helm::Objects;
 use crate::helm::USUAL;
 use crate::helm::chart;
@@ -22,11 +22,14 @@ use crate::helm::variable;
 const KUBERNETES: [&str; 5] = ["1.25", "1.27", "1.29", "1.34", "1.37"];
 
 /// Kinds that no Kubernetes has by itself.
-const EXTENSIONS: [&str; 2] = ["ScaledObject", "TriggerAuthentication"];
+const EXTENSIONS: [&str; 4] =
+    ["ScaledObject", "TriggerAuthentication", "ServiceMonitor", "PrometheusRule"];
 
 /// Installations that differ in what they are made of.
-const MATRIX: [&str; 8] = [
+const MATRIX: [&str; 9] = [
     USUAL,
+    "store.existingSecret=s,auth.existingSecret=a,metrics.serviceMonitor.enabled=true,\
+     metrics.rules.enabled=true,metrics.dashboard.enabled=true,metrics.serviceMonitor.labels.a=b",
     "store.embedded=true,auth.insecure=true",
     "devRedis.enabled=true,auth.insecure=true,networkPolicy.enabled=false",
     "store.existingSecret=s,auth.existingSecret=a,tls.existingSecret=t,autoscaling.enabled=true,\
@@ -45,7 +48,7 @@ const MATRIX: [&str; 8] = [
 #[test]
 fn lint_finds_nothing() {
     for (helm, set) in HELMS.iter().flat_map(|helm| MATRIX.map(|set| (helm, set))) {
-        if set.contains("keda") {
+        if set.contains("keda") || set.contains("metrics") {
             continue;
         }
         let mut lint = Command::new(tool(helm));
@@ -58,7 +61,7 @@ fn lint_finds_nothing() {
 fn both_versions_of_helm_make_the_same() {
     for set in MATRIX {
         let made = HELMS.map(|helm| {
-            let mut made = objects(&template(helm, set, &KEDA_IN_CLUSTER).unwrap());
+            let mut made = objects(&template(helm, set, &EXTENDED_CLUSTER).unwrap());
             made.sort_by_key(|object| format!("{}{}", object["kind"], object["metadata"]["name"]));
             made
         });
@@ -70,7 +73,7 @@ fn both_versions_of_helm_make_the_same() {
 fn every_kubernetes_takes_every_object() {
     for version in KUBERNETES {
         for set in MATRIX {
-            let mut more = KEDA_IN_CLUSTER.to_vec();
+            let mut more = EXTENDED_CLUSTER.to_vec();
             more.extend(["--kube-version", version]);
             let own = |object: &Value| !EXTENSIONS.contains(&object["kind"].as_str().unwrap());
             let made = objects(&template("helm4", set, &more).unwrap());
@@ -138,7 +141,7 @@ fn every_pod_is_at_the_restricted_level() {
 }
 
 fn objects_of(set: &str) -> Objects {
-    Objects(objects(&template("helm4", set, &KEDA_IN_CLUSTER).unwrap()))
+    Objects(objects(&template("helm4", set, &EXTENDED_CLUSTER).unwrap()))
 }
 
 /// What is secret comes from Secrets of the user, by name; the chart makes none.

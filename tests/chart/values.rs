@@ -1,12 +1,13 @@
 //! What cannot work is refused before anything is installed.
 
+use crate::helm::EXTENDED_CLUSTER;
 use crate::helm::HELMS;
 use crate::helm::KEDA_IN_CLUSTER;
 use crate::helm::USUAL;
 use crate::helm::template;
 
 /// Refused values on top of a whole installation, and a word that the refusal must have.
-const REFUSED: [(&str, &str); 32] = [
+const REFUSED: [(&str, &str); 36] = [
     ("concurrency=0", "concurrency"),
     ("concurrency=100001", "concurrency"),
     ("node.lease=soon", "lease"),
@@ -39,6 +40,10 @@ const REFUSED: [(&str, &str); 32] = [
     ("autoscaling.enabled=true,autoscaling.minReplicas=11", "minReplicas is above"),
     ("autoscaling.enabled=true,keda.enabled=true,keda.tokenSecret=t", "enable one"),
     ("keda.enabled=true", "keda.tokenSecret"),
+    ("metrics.enabled=true", "metrics"),
+    ("metrics.serviceMonitor.interval=often", "interval"),
+    ("metrics.rules.without={NoLeader}", "without"),
+    ("metrics.rules.enabled=true", "needs the Prometheus operator"),
 ];
 
 #[test]
@@ -82,6 +87,17 @@ fn keda_must_be_there_and_somebody_must_be_left_to_ask() {
     assert!(said.contains("nobody would be there"), "{said}");
     let one = format!("{none},pools.api.run=false,pools.api.keda.enabled=false");
     assert!(template("helm4", &one, &KEDA_IN_CLUSTER).is_ok());
+}
+
+#[test]
+fn what_the_operator_of_prometheus_reads_needs_it() {
+    for part in ["serviceMonitor", "rules"] {
+        let set = format!("{USUAL},metrics.{part}.enabled=true");
+        let said = template("helm4", &set, &[]).unwrap_err();
+        assert!(said.contains(&format!("metrics.{part}.enabled needs the Prometheus")), "{said}");
+        assert!(template("helm4", &set, &EXTENDED_CLUSTER).is_ok());
+    }
+    assert!(template("helm4", &format!("{USUAL},metrics.dashboard.enabled=true"), &[]).is_ok());
 }
 
 #[test]

@@ -32,6 +32,12 @@
 {{- $always = add1 $always }}
 {{- end }}
 {{- end }}
+{{- range $part, $kind := dict "serviceMonitor" "ServiceMonitor" "rules" "PrometheusRule" }}
+{{- $has := or ($.Capabilities.APIVersions.Has "monitoring.coreos.com/v1") ($.Capabilities.APIVersions.Has (printf "monitoring.coreos.com/v1/%s" $kind)) }}
+{{- if and (get $.Values.metrics $part).enabled (not $has) }}
+{{- fail (printf "metrics.%s.enabled needs the Prometheus operator in the cluster (monitoring.coreos.com/v1)" $part) }}
+{{- end }}
+{{- end }}
 {{- if not .Values.pools }}
 {{- fail "pools: there must be one" }}
 {{- end }}
