@@ -5,6 +5,28 @@
 //! [`NodeHandle::metrics`](crate::node::NodeHandle::metrics) and appends it to its own, or registers the
 //! handle as a collector of its registry. What each number means stands in `docs/reference/metrics.md`.
 //!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use taskshed::Node;
+//! use taskshed::Scheduler;
+//! use taskshed::clock::SystemClock;
+//! use taskshed::store::measured;
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let store = taskshed::connect("memory:").await?;
+//! let node = Node::builder(store.clone()).build()?;
+//! let metrics = node.handle().metrics();
+//! // The node counts by itself; a scheduler beside it does so over a store that is measured.
+//! let scheduler = Scheduler::new(measured(store, metrics.clone(), Arc::new(SystemClock)));
+//!
+//! scheduler.add(taskshed::Task::new("greet", &serde_json::json!({}))?).await?;
+//! assert!(metrics.text().contains("taskshed_tasks_added_total{outcome=\"created\"} 1"));
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # What it costs
 //!
 //! A run costs four atomic additions, a batch of outcomes and a call to the store some more; there is no

@@ -25,6 +25,7 @@ mod frozen;
 mod import;
 mod lost;
 mod metrics;
+mod prometheus;
 mod recurring;
 mod schedules;
 mod workers;
