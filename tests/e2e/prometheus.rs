@@ -140,7 +140,7 @@ async fn prometheus_collects_what_nodes_show_and_the_dashboard_has_answers() {
     assert_eq!(prometheus.finds("max by (namespace, job) (taskshed_leader) == 1"), 1);
     let rules = prometheus.ask("/api/v1/rules", "").unwrap();
     let rules = rules["groups"][0]["rules"].as_array().unwrap();
-    assert_eq!(rules.len(), 9);
+    assert_eq!(rules.len(), 10);
     for rule in rules {
         assert_eq!((&rule["health"], &rule["state"]), (&"ok".into(), &"inactive".into()), "{rule}");
     }

@@ -310,6 +310,11 @@ impl Node {
         ["leases", "reclaim", "maintain"].iter().map(|method| self.store.calls(method)).sum()
     }
 
+    /// Whether a line stands in its metrics.
+    pub(crate) fn shows(&self, line: &str) -> bool {
+        self.metrics.text().lines().any(|shown| shown == line)
+    }
+
     /// How many tasks it has told to have reclaimed, by whether their node had crashed.
     pub(crate) fn reclaimed(&mut self) -> Vec<(u64, bool)> {
         let mut reclaimed = Vec::new();

@@ -275,6 +275,7 @@ async fn a_claim_whose_reply_was_lost_comes_back_without_a_crash() {
     fleet.pass_until(bound(), is_back).await;
 
     assert_eq!(leader.reclaimed(), [(1, false)]);
+    assert!(leader.shows("taskshed_tasks_reclaimed_total{cause=\"unclaimed\"} 1"));
     assert_eq!(fleet.fetch(&id).await.unwrap().crashes, 0);
 }
 
@@ -299,7 +300,7 @@ async fn a_remote_worker_is_given_half_a_lease_of_grace_and_its_silence_counts_a
 #[tokio::test]
 async fn a_task_that_kills_its_nodes_waits_longer_each_time_and_ends_dead() {
     let mut fleet = Fleet::new();
-    let _leader = fleet.node("leader");
+    let leader = fleet.node("leader");
     fleet.elected().await;
     let id = fleet.add("t0", |task| task).await;
     let mut waits = Vec::new();
@@ -321,6 +322,9 @@ async fn a_task_that_kills_its_nodes_waits_longer_each_time_and_ends_dead() {
     assert_eq!(task.state, TaskState::Dead);
     assert_eq!(task.errors[0].message, "its node died 5 times while it ran");
     assert_eq!(task.errors[0].node.as_str(), "n5");
+    assert!(leader.shows("taskshed_tasks_reclaimed_total{cause=\"crash\"} 5"));
+    assert!(leader.shows("taskshed_tasks_dead_total{callback=\"\",cause=\"crashes\"} 1"));
+    assert!(leader.shows("taskshed_tasks_dead_total{callback=\"\",cause=\"failures\"} 0"));
     let ms: Vec<_> = waits.iter().map(Duration::as_millis).collect();
     let is_near = |wait: u128, ms: u128| (ms * 7 / 10..=ms * 12 / 10).contains(&wait);
     assert!(
