@@ -1,6 +1,7 @@
 //! The chart and the image, with real helm and podman. Run with `cargo chart`.
 
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::print_stdout, reason = "figures that are worth a look and no assertion")]
 
 mod cluster;
 #[expect(dead_code, reason = "other tests look at what nodes show")]

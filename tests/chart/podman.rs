@@ -89,3 +89,57 @@ fn program() -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
     target.join(host).join("image/taskshed")
 }
+
+/// Connects to its first argument, an address, at the port of its second.
+const CALLER: &str = r"
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <unistd.h>
+int main(int count, char **words) {
+    (void)count;
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(atoi(words[2]))};
+    inet_aton(words[1], &at.sin_addr);
+    for (int turn = 0; turn < 300; turn++) {
+        int line = socket(AF_INET, SOCK_STREAM, 0);
+        if (connect(line, (struct sockaddr *)&at, sizeof at) == 0) return 0;
+        close(line);
+        usleep(100 * 1000);
+    }
+    return 1;
+}
+";
+
+/// What all tests with podman stand on: an image is built from nothing, its container runs as the chart's do,
+/// and calls this machine over a bridge.
+#[test]
+fn a_container_runs_and_reaches_this_machine() {
+    let name = format!("taskshed-test-caller-{}", std::process::id());
+    let dir = tempfile::TempDir::new().unwrap();
+    std::fs::write(dir.path().join("caller.c"), CALLER).unwrap();
+    let file = "FROM scratch\nCOPY caller /caller\nENTRYPOINT [\"/caller\"]\n";
+    std::fs::write(dir.path().join("Containerfile"), file).unwrap();
+    let cc =
+        Command::new("cc").args(["-static", "-o", "caller", "caller.c"]).current_dir(&dir).status();
+    assert!(cc.is_ok_and(|status| status.success()), "cc makes a static program");
+    let image = format!("localhost/{name}:1");
+    done(&["build", "--quiet", "-t", &image, dir.path().to_str().unwrap()]);
+    done(&["network", "create", "--disable-dns", &name]);
+
+    let called = std::panic::catch_unwind(|| {
+        let format = "{{range .Subnets}}{{.Gateway}}{{end}}";
+        let gateway = done(&["network", "inspect", "--format", format, &name]);
+        // The address is this machine's once a container is on the bridge.
+        let limits = ["--cap-drop=ALL", "--user=65532:65532", "--read-only", "--memory=64m"];
+        let run = ["run", "--detach", "--name", &name, "--network", &name];
+        done(&[&run[..], &limits, &[&image, &gateway, "18091"]].concat());
+        let listener = std::net::TcpListener::bind((gateway.as_str(), 18091)).unwrap();
+        let code = done(&["wait", &name]);
+        drop(listener);
+        assert_eq!(code, "0", "the container did not reach {gateway}");
+    });
+
+    for args in [&["rm", "--force", &name][..], &["network", "rm", &name], &["rmi", &image]] {
+        drop(run(podman().args(args)));
+    }
+    called.unwrap_or_else(|why| std::panic::resume_unwind(why));
+}

@@ -5,15 +5,25 @@ use std::time::Duration;
 use serde_json::Value;
 use serde_json::json;
 
+use crate::helm::HELMS;
+use crate::helm::chart;
+
 use super::Cluster;
+use super::NAMESPACE;
 use super::RELEASE;
+use super::STORE;
 use super::TOKEN;
+use super::objects::Key;
+use super::objects::is_ready;
 
 /// How long services lead to a pod that leaves.
 const LAG: Duration = Duration::from_secs(2);
 
 /// A handler that the image itself brings.
 const HANDLER: &str = "handlers.echo.exec={/usr/bin/taskshed,--version}";
+
+/// How long the tests let helm wait for what never comes.
+const IMPATIENCE: &str = "10s";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn helm_3_installs_upgrades_rolls_back_and_uninstalls() {
@@ -27,15 +37,16 @@ async fn helm_4_installs_upgrades_rolls_back_and_uninstalls() {
 
 async fn a_release_lives_and_ends(helm: &str) {
     let cluster = Cluster::start(LAG).await;
+    let values = format!("{STORE},{HANDLER}");
 
-    cluster.release(helm, "install", "v1", HANDLER).await;
+    cluster.release(helm, "install", "v1", &values).await;
     let first = cluster.ready();
     assert_eq!(first.len(), 2);
     runs_a_task(&cluster, "first").await;
     let tested = cluster.helm(helm, &["test", RELEASE]).await;
     assert!(tested.contains("Succeeded"), "{tested}");
 
-    cluster.release(helm, "upgrade", "v2", HANDLER).await;
+    cluster.release(helm, "upgrade", "v2", &values).await;
     cluster.settled().await;
     let second = cluster.ready();
     assert_eq!(second.len(), 2);
@@ -65,6 +76,56 @@ async fn a_release_lives_and_ends(helm: &str) {
         assert_eq!(departure.code, 0, "{departure:?}\n{}", cluster.logs());
         assert!(departure.took < departure.grace, "{departure:?}");
     }
+}
+
+/// Pods of a release that works go when those of the next one are ready, so never here.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_that_never_gets_ready_replaces_nothing() {
+    for helm in HELMS {
+        let cluster = Cluster::start(LAG).await;
+        let values = format!("{STORE},{HANDLER}");
+        cluster.release(helm, "install", "v1", &values).await;
+        let first = cluster.ready();
+
+        let broken = format!("{values},image.tag=none,migration.enabled=false");
+        let chart = chart();
+        let args =
+            ["upgrade", RELEASE, chart.to_str().unwrap(), "--reuse-values", "--set", &broken];
+        let args = [&args[..], &["--wait", "--timeout", IMPATIENCE]].concat();
+        let (is_content, said) = cluster.try_helm(helm, &args).await;
+
+        assert!(!is_content, "{said}");
+        assert_eq!(cluster.ready(), first);
+        runs_a_task(&cluster, "still").await;
+        cluster.helm(helm, &["rollback", RELEASE, "--wait", "--timeout", "90s"]).await;
+        cluster.settled().await;
+        assert_eq!(cluster.ready(), first, "{helm}: what worked was touched");
+    }
+}
+
+/// One pod with a file: what it keeps is there again when the pod is another.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trial_keeps_its_tasks_when_its_pod_goes() {
+    let cluster = Cluster::start(LAG).await;
+    let values = format!("store.embedded=true,auth.insecure=true,{HANDLER}");
+    cluster.release("helm4", "install", "v1", &values).await;
+    assert_eq!(cluster.ready(), ["shed-0"]);
+    runs_a_task(&cluster, "first").await;
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let task = json!({"task_id": "later", "callback": "echo", "run_in": "1h"});
+    let added = client.post(cluster.url("/v1/tasks")).json(&task).send().await.unwrap();
+    assert_eq!(added.status(), 201);
+
+    let uid = |pod: &Value| pod["metadata"]["uid"].clone();
+    let before = uid(&cluster.pods()[0]);
+    let pod = Key::new("pods", NAMESPACE, "shed-0");
+    cluster.objects.with(|kept| kept.delete(&pod));
+    let is_another = |pod: &Value| uid(pod) != before && is_ready(pod);
+    cluster.until("another pod is ready", || cluster.pods().iter().any(is_another)).await;
+
+    let kept = client.get(cluster.url("/v1/tasks/later")).send().await.unwrap();
+    let kept: Value = kept.json().await.unwrap();
+    assert_eq!(kept["state"], "scheduled", "{kept}");
 }
 
 fn images(cluster: &Cluster) -> Vec<String> {

@@ -7,6 +7,7 @@
 mod api;
 mod control;
 mod discovery;
+mod guide;
 mod kubelet;
 mod merging;
 mod objects;
@@ -16,8 +17,10 @@ mod selection;
 mod serving;
 
 mod installs;
+mod load;
+mod rollouts;
+mod witness;
 
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::Ipv4Addr;
 use std::process::Child;
@@ -57,6 +60,15 @@ const NAMESPACE: &str = "jobs";
 /// The release, after which the chart names its objects.
 const RELEASE: &str = "shed";
 
+/// No test waits longer for anything.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How often tests look whether what they wait for has come.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// Values that name the Secrets of [`Cluster::prepare`].
+const STORE: &str = "store.existingSecret=store,auth.existingSecret=tokens,test.tokenSecret=client";
+
 /// The token that clients show, of the role `admin`, and its hash.
 const TOKEN: &str = "open-sesame";
 const TOKEN_HASH: &str = "d7ecdf25eaf3deba0f2628771dbdd22d4138ab6cf38f91ed02a2ca0dec7c8ab7";
@@ -68,7 +80,7 @@ for round in 1 2 3; do
     podman ps --all --quiet --filter "label=run=$1" | xargs --no-run-if-empty podman rm --force --time 0
 done
 podman network rm --force "$1"
-podman rmi --force "localhost/$1:v1" "localhost/$1:v2"
+for tag in v1 v2 0.1.0; do podman rmi "localhost/$1:$tag"; done
 "#;
 
 /// A cluster that is gone when this value is.
@@ -113,7 +125,9 @@ impl Cluster {
             run,
             gateway,
             dir: dir.path().join("pods"),
-            hosts: BTreeMap::from([("redis.data.svc".to_owned(), gateway)]),
+            hosts: ["redis.data.svc", "witness.data.svc"]
+                .map(|name| (name.to_owned(), gateway))
+                .into(),
             departures: Mutex::default(),
             logs: Mutex::default(),
             addresses: 10.into(),
@@ -181,11 +195,8 @@ impl Cluster {
     async fn release(&self, helm: &str, verb: &str, tag: &str, set: &str) -> String {
         let chart = chart();
         let image = format!("image.repository=localhost/{},image.tag={tag}", self.kubelet.run);
-        let secrets =
-            "store.existingSecret=store,auth.existingSecret=tokens,test.tokenSecret=client";
-        let set = [&image, secrets, set].join(",");
-        let set = set.trim_end_matches(',');
-        let args = [verb, RELEASE, chart.to_str().unwrap(), "--set", set, "--wait"];
+        let set = format!("{image},{set}");
+        let args = [verb, RELEASE, chart.to_str().unwrap(), "--set", &set, "--wait"];
         self.helm(helm, &[&args[..], &["--timeout", "90s"]].concat()).await
     }
 
@@ -206,11 +217,21 @@ impl Cluster {
 
     /// Waits until no pod is leaving.
     async fn settled(&self) {
-        let none_leaves = |kept: &mut objects::Kept| {
-            let pods = kept.list("pods", None);
-            (!pods.iter().any(|(_, pod)| is_leaving(pod))).then_some(())
+        let is_any_leaving = || {
+            let pods = self.objects.with(|kept| kept.list("pods", None));
+            pods.iter().any(|(_, pod)| is_leaving(pod))
         };
-        self.objects.until(none_leaves).await;
+        self.until("no pod leaves", || !is_any_leaving()).await;
+    }
+
+    /// Waits until the cluster is so.
+    async fn until(&self, what: &str, mut is_so: impl FnMut() -> bool) {
+        let patience = SystemClock.steady() + PATIENCE;
+        while !is_so() {
+            let is_over = SystemClock.steady() >= patience;
+            assert!(!is_over, "it never came that {what}\n{}", self.logs());
+            SystemClock.sleep(LOOK_EVERY).await;
+        }
     }
 
     /// Pods that went away since this was asked last.
@@ -264,11 +285,12 @@ fn bridge(run: &str) -> Ipv4Addr {
 }
 
 fn kubeconfig(port: u16) -> String {
+    let context = json!({"cluster": "tests", "user": "tests", "namespace": NAMESPACE});
     json!({
         "apiVersion": "v1",
         "kind": "Config",
         "current-context": "tests",
-        "contexts": [{"name": "tests", "context": {"cluster": "tests", "user": "tests"}}],
+        "contexts": [{"name": "tests", "context": context}],
         "clusters": [{"name": "tests", "cluster": {"server": format!("http://127.0.0.1:{port}")}}],
         "users": [{"name": "tests", "user": {}}],
     })

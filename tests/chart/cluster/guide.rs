@@ -1,0 +1,77 @@
+//! The guide, done as it is written.
+
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::process::Command;
+
+use crate::helm::read;
+use crate::helm::tool;
+use crate::podman::done;
+
+use super::Cluster;
+use super::RELEASE;
+
+/// Blocks of code from a section of the guide on.
+fn blocks(section: &str) -> Vec<String> {
+    let guide = read("docs/guide/kubernetes.md");
+    let (_, text) = guide.split_once(&format!("\n# {section}")).unwrap();
+    let blocks = text.split("```").skip(1).step_by(2);
+    blocks.map(|block| block.split_once('\n').unwrap().1.to_owned()).collect()
+}
+
+/// From Secrets to three pods that are tested, started anew, and scaled.
+#[tokio::test(flavor = "multi_thread")]
+async fn it_leads_from_nothing_to_a_release_that_scales() {
+    let cluster = Cluster::start(Duration::from_secs(2)).await;
+    let dir = cluster.dir.path();
+    for (name, program) in [("helm", "helm4"), ("kubectl", "kubectl")] {
+        std::fs::create_dir_all(dir.join("bin")).unwrap();
+        symlink(tool(program), dir.join("bin").join(name)).unwrap();
+    }
+    symlink(Path::new(env!("CARGO_MANIFEST_DIR")).join("helm"), dir.join("helm")).unwrap();
+    let image = format!("localhost/{}", cluster.kubelet.run);
+    done(&["tag", &format!("{image}:v1"), &format!("{image}:0.1.0")]);
+
+    let store = blocks("A store");
+    let url = format!("redis://:s3cret@redis.data.svc:{}/0", cluster.redis.port());
+    let secrets = store[0].replace("redis://:PASSWORD@redis.data.svc:6379/0", &url);
+    assert_ne!(secrets, store[0]);
+    run(&cluster, &secrets).await;
+    cluster.write("values.yaml", &store[1].replace("REGISTRY/taskshed", &image));
+    let said = run(&cluster, &store[2]).await;
+
+    assert_eq!(cluster.ready().len(), 3, "{said}");
+    assert!(said.contains("Succeeded"), "{said}");
+    let asked = format!(
+        "curl -sf --noproxy '*' -H \"Authorization: Bearer $(kubectl get secret taskshed-client \
+         -o jsonpath='{{.data.token}}' | base64 -d)\" {}",
+        cluster.url("/v1/tasks?callback=resize")
+    );
+    let tasks: Value = serde_json::from_str(&run(&cluster, &asked).await).unwrap();
+    assert_eq!(tasks["tasks"][0]["cron"], "30 4 * * SUN", "{tasks}");
+
+    let first = cluster.ready();
+    run(&cluster, &format!("kubectl rollout restart deployment/{RELEASE}")).await;
+    let is_left = |pod: &String| first.contains(pod);
+    cluster.until("all pods are new", || !cluster.ready().iter().any(is_left)).await;
+
+    run(&cluster, &blocks("Scaling")[0]).await;
+    assert_eq!(cluster.ready().len(), 5);
+}
+
+/// Runs commands of the guide, which must all be content, and answers what they said.
+async fn run(cluster: &Cluster, script: &str) -> String {
+    let dir = cluster.dir.path();
+    let path = format!("{}:/usr/local/bin:/usr/bin:/bin", dir.join("bin").display());
+    let mut command = Command::new("sh");
+    command.args(["-euc", script]).current_dir(dir).stdin(Stdio::null()).env("PATH", path);
+    command.env("KUBECONFIG", dir.join("kubeconfig")).env("HOME", dir);
+    let output = command.output().await.unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{script}: {said}\n{}", cluster.logs());
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
