@@ -160,7 +160,7 @@ impl<'de> Deserialize<'de> for Timestamp {
 }
 
 /// A moment that is asked for: fixed, or counted from the store's now when the store acts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Moment {
     /// This moment.
     At(Timestamp),

@@ -39,11 +39,11 @@ use crate::store::Scope;
 use crate::store::told::Told;
 
 use super::RedisStore;
+use super::add;
 use super::failure::read;
 use super::record::Row;
 use super::script;
 use super::script::Script;
-use super::tasks;
 use super::verdict;
 
 /// Claim, node, process, kind, length, grace, end, whether its holder seems dead, tasks.
@@ -124,7 +124,9 @@ impl Leadership for RedisStore {
         };
         let mut call = self.mandated(script, &declare.mandate);
         match &declare.what {
-            Declaration::Add(add) => tasks::push_add(&mut call, add),
+            Declaration::Add(add) => {
+                add::push(&mut call, add);
+            }
             Declaration::Remove(ids) => self.push_change(&mut call, &Declaration::removal(ids)),
         }
         let answer: Value = self.run("declare", script, call).await?;

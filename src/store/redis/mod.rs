@@ -8,6 +8,7 @@
 //!
 //! Repeats: a call that failed is repeated by its caller.
 
+mod add;
 mod address;
 mod check;
 mod cluster;

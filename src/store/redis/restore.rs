@@ -10,6 +10,8 @@ use crate::store::RestoreOutcome;
 use crate::store::Result;
 use crate::store::entry::kept_for;
 
+use super::add::Kept;
+use super::add::Places;
 use super::tasks;
 use super::verdict::errors_text;
 use super::verdict::json_text;
@@ -19,7 +21,7 @@ pub(super) fn push(call: &mut Cmd, arrival: &Arrival, options: &Options) {
     let Arrival { task, unseen, .. } = arrival;
     let ended = if task.state.is_ended() { task.state.as_str() } else { "" };
     call.arg(task.id.as_str());
-    tasks::push_places(call, &task.spec);
+    Places::of(&task.spec).push(call);
     call.arg(task.created_at.as_us())
         .arg(optional_us(task.expires_at))
         .arg(if unseen.may_expire { "x" } else { "" })
@@ -34,7 +36,7 @@ pub(super) fn push(call: &mut Cmd, arrival: &Arrival, options: &Options) {
         .arg(format!("{ended}\t{}", optional_us(task.finished_at)))
         .arg(as_us(kept_for(task.state, &task.spec, options)))
         .arg(json_text(task.result.as_ref()))
-        .arg(tasks::spec_text(&task.spec));
+        .arg(Kept(&task.spec));
 }
 
 /// Reads the script's word for a task.

@@ -1,4 +1,4 @@
-//! The scripts, each made of its first line, the prelude, and its body.
+//! The scripts, each made of its first line, the prelude, and its body with what that includes.
 
 use std::sync::LazyLock;
 
@@ -13,22 +13,44 @@ pub(super) struct Script {
     writes: bool,
 }
 
+/// What stands before each script.
+const PRELUDE: &str = include_str!("lua/prelude.lua");
+
+/// What a line of a script that starts with these words stands for.
+const INCLUDE: &str = "-- include ";
+
+/// What scripts may include.
+const PARTS: [(&str, &str); 4] = [
+    ("claims", include_str!("lua/claims.lua")),
+    ("hints", include_str!("lua/hints.lua")),
+    ("leader", include_str!("lua/leader.lua")),
+    ("tasks", include_str!("lua/tasks.lua")),
+];
+
 impl Script {
     fn of(body: &str) -> Self {
-        Self::after(include_str!("lua/prelude.lua"), body)
+        Self::after("", body)
     }
 
     /// The same for the leader alone: a mandate stands before the script's own arguments.
     fn led(body: &str) -> Self {
         let led = include_str!("lua/led.lua");
-        let led = led.split_once('\n').map_or("", |(_, rest)| rest);
-        Self::after(&format!("{}\n{led}", include_str!("lua/prelude.lua")), body)
+        Self::after(led.split_once('\n').map_or("", |(_, rest)| rest), body)
     }
 
-    /// Puts what scripts share behind the first line, where `#!lua` and its flags stand.
-    fn after(shared: &str, body: &str) -> Self {
+    /// Puts what scripts share behind the first line, where `#!lua` and its flags stand, and the parts
+    /// that a script includes where it says so.
+    fn after(guard: &str, body: &str) -> Self {
         let (shebang, rest) = body.split_once('\n').unwrap_or((body, ""));
-        let text = format!("{shebang}\n{shared}\n{rest}");
+        let mut text = format!("{shebang}\n{PRELUDE}");
+        for line in guard.lines().chain(rest.lines()) {
+            let part = line.trim_start().strip_prefix(INCLUDE).map(|name| {
+                let found = PARTS.iter().find(|(part, _)| *part == name);
+                found.expect("scripts include what there is").1
+            });
+            text.push_str(part.unwrap_or(line));
+            text.push('\n');
+        }
         let sha = redis::Script::new(&text).get_hash().to_owned();
         Self { text, sha, writes: !shebang.contains("no-writes") }
     }
@@ -68,6 +90,9 @@ macro_rules! scripts {
     ($($name:ident = $made:ident $file:literal),+ $(,)?) => {
         $(pub(super) static $name: LazyLock<Script> =
             LazyLock::new(|| Script::$made(include_str!($file)));)+
+
+        #[cfg(test)]
+        const ALL: &[(&str, &LazyLock<Script>)] = &[$((stringify!($name), &$name)),+];
     };
 }
 
@@ -96,4 +121,41 @@ scripts! {
     SET_ASIDE = of "lua/set_aside.lua",
     STATS = of "lua/stats.lua",
     WATCH = of "lua/watch.lua",
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is used without being included would only fail where the script comes by.
+    #[test]
+    fn scripts_include_what_they_use_before_they_use_it() {
+        let mut broken = Vec::new();
+        for (_, part) in [("prelude", PRELUDE)].iter().chain(&PARTS) {
+            for (_, behind) in part.match_indices("\nlocal function ").map(|at| part.split_at(at.0))
+            {
+                let made = behind.split('(').next().unwrap_or_default();
+                let name = made.trim_start_matches("\nlocal function ");
+                let uses = |text: &str| {
+                    let call = format!("{name}(");
+                    let calls = text.match_indices(&call);
+                    let starts = calls.map(|(at, _)| text[..at].chars().next_back());
+                    starts.flatten().any(|last| !last.is_alphanumeric() && !"_.:".contains(last))
+                };
+                for (script, all) in ALL {
+                    let code = all
+                        .text
+                        .split("--[[")
+                        .map(|text| text.split_once("]]").map_or(text, |(_, code)| code));
+                    let code: String = code.collect();
+                    let before = code.split(&format!("{made}(")).next().unwrap_or_default();
+                    if uses(before) {
+                        broken.push(format!("{script}: {name}"));
+                    }
+                }
+            }
+        }
+
+        assert!(broken.is_empty(), "used, not made before: {broken:?}");
+    }
 }

@@ -8,20 +8,15 @@ use redis::Cmd;
 use crate::domain::id::QueueName;
 use crate::domain::id::TaskId;
 use crate::domain::state::TaskState;
-use crate::domain::task::NewTask;
-use crate::domain::task::Priority;
-use crate::domain::task::Spec;
 use crate::domain::time::Moment;
 use crate::domain::time::Timestamp;
 use crate::domain::time::as_us;
 use crate::store::Action;
 use crate::store::Add;
-use crate::store::AddOutcome;
 use crate::store::Added;
 use crate::store::Change;
 use crate::store::Changed;
 use crate::store::Error;
-use crate::store::Existing;
 use crate::store::Fetch;
 use crate::store::Gate;
 use crate::store::List;
@@ -37,20 +32,21 @@ use crate::store::TaskRecord;
 use crate::store::Tasks;
 
 use super::RedisStore;
+use super::add;
 use super::record::Lossy;
 use super::record::Row;
 use super::restore;
 use super::script;
 use super::verdict::moment;
-use super::verdict::optional_moment;
 
 #[async_trait]
 impl Tasks for RedisStore {
     async fn add(&self, add: &Add) -> Result<Added> {
         let mut call = self.call(&script::ADD);
-        push_add(&mut call, add);
-        let (now, words): (i64, Vec<String>) = self.run("add", &script::ADD, call).await?;
-        let outcomes = words.iter().map(|word| outcome(word)).collect::<Result<_>>()?;
+        let order = add::push(&mut call, add);
+        let (now, letters, holders): (i64, String, Vec<String>) =
+            self.run("add", &script::ADD, call).await?;
+        let outcomes = add::read(&order, &letters, holders)?;
         Ok(Added { now: Timestamp::from_us(now), outcomes })
     }
 
@@ -206,59 +202,6 @@ impl RedisStore {
                     }
                 }
             }
-        }
-    }
-}
-
-/// Writes what the script of adds takes.
-pub(super) fn push_add(call: &mut Cmd, add: &Add) {
-    call.arg(add.request.as_str()).arg(match add.existing {
-        Existing::Replace => "r",
-        Existing::Keep => "k",
-    });
-    for task in &add.tasks {
-        push_task(call, task);
-    }
-}
-
-fn push_task(call: &mut Cmd, task: &NewTask) {
-    call.arg(task.id.as_str());
-    push_places(call, &task.spec);
-    call.arg(moment(task.run_at))
-        .arg(optional_moment(task.expires))
-        .arg(optional_moment(task.paused))
-        .arg(spec_text(&task.spec));
-}
-
-/// Writes what scripts read of a spec: callback, priority, queue, group, unique key, kind.
-pub(super) fn push_places(call: &mut Cmd, spec: &Spec) {
-    let priority = match spec.priority {
-        Priority::Critical => "0",
-        Priority::High => "1",
-        Priority::Normal => "2",
-        Priority::Low => "3",
-    };
-    call.arg(spec.callback.as_str())
-        .arg(priority)
-        .arg(spec.queue.as_str())
-        .arg(spec.group_id.as_ref().map_or("", |group| group.as_str()))
-        .arg(spec.unique_key.as_ref().map_or("", |key| key.as_str()))
-        .arg(if spec.schedule.is_recurring() { "r" } else { "o" });
-}
-
-/// A spec as it is kept.
-pub(super) fn spec_text(spec: &Spec) -> String {
-    serde_json::to_string(spec).expect("a checked spec can be written as JSON")
-}
-
-fn outcome(word: &str) -> Result<AddOutcome> {
-    match word {
-        "C" => Ok(AddOutcome::Created),
-        "R" => Ok(AddOutcome::Replaced),
-        "K" => Ok(AddOutcome::Kept),
-        _ => {
-            let holder = word.strip_prefix('D').ok_or_else(|| unreadable("add", word))?;
-            Ok(AddOutcome::Duplicate(task_id("add", holder)?))
         }
     }
 }

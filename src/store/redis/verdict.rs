@@ -36,7 +36,7 @@ pub(super) fn push(call: &mut Cmd, verdict: &Verdict, spec: &Spec, options: &Opt
 /// A moment as scripts read it.
 pub(super) fn moment(moment: Moment) -> String {
     match moment {
-        Moment::At(at) => format!("@{}", at.as_us()),
+        Moment::At(at) => at.as_us().to_string(),
         Moment::In(length) => format!("+{}", as_us(length)),
     }
 }

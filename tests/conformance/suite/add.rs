@@ -18,6 +18,8 @@ use crate::fixture::start;
 use crate::requests::add;
 use crate::requests::claim;
 use crate::requests::id;
+use crate::requests::of;
+use crate::requests::planned;
 use crate::requests::task;
 
 fn duplicate(holder: &str) -> AddOutcome {
@@ -120,6 +122,20 @@ async fn the_successor_of_a_running_task_waits_until_that_lets_go() {
     assert!(new.lease.as_ref().unwrap().fence > old.lease.as_ref().unwrap().fence);
     assert_eq!(shed.complete(&old).await, Acked::Stale);
     assert_eq!(shed.complete(&new).await, Acked::Done);
+}
+
+/// Guards T3: nothing is left of the task itself, but its run goes on.
+#[tokio::test]
+async fn a_task_that_was_removed_while_it_ran_waits_for_that_run_when_it_comes_again() {
+    let shed = super::shed().await;
+    let old = shed.running(task("a")).await;
+    shed.change(Action::Remove, &["a"]).await;
+
+    assert_eq!(shed.add([task("b"), task("a")]).await, [Created, Created]);
+    assert_eq!(shed.claim_ids(&claim()).await, ["b"]);
+    assert_eq!(shed.complete(&old).await, Acked::Stale);
+
+    assert_eq!(shed.claim_ids(&claim()).await, ["a"]);
 }
 
 /// Guards T3: the run that is told to stop is the first one, however often its task is replaced.
@@ -237,4 +253,40 @@ async fn a_thousand_tasks_are_added_and_claimed_at_once() {
     assert_eq!(items.len(), 1000);
     assert_eq!(shed.store.ack(&items).await.unwrap(), vec![Acked::Done; 1000]);
     assert_eq!(shed.list(Filter::default(), 1000).await, []);
+}
+
+/// What a store takes together it still keeps and answers one by one: tasks that are all new, and
+/// tasks of which one takes another's place.
+#[tokio::test]
+async fn tasks_that_differ_are_kept_and_answered_each_as_it_is() {
+    let shed = super::shed().await;
+    let (at, late) = (start().plus(99 * SECOND), start().plus(200 * SECOND));
+    let differ = |n: u32| {
+        let callback = if n.is_multiple_of(2) { "resize" } else { "mail" };
+        let mut made = of(callback, &format!("t{n}")).queue(&format!("q{}", n % 3));
+        made = made.run_at(if n < 18 { at.plus(n * SECOND) } else { at });
+        if n.is_multiple_of(4) {
+            made = made.group("g");
+        }
+        if n.is_multiple_of(5) { made.expires_at(late) } else { made }
+    };
+
+    assert_eq!(
+        shed.store.add(&add((0..12).map(differ))).await.unwrap().outcomes,
+        vec![Created; 12]
+    );
+    let mixed = (12..24).map(differ).chain([differ(7)]).chain((24..30).map(differ));
+    let outcomes = shed.store.add(&add(mixed)).await.unwrap().outcomes;
+
+    let replaced: Vec<_> = (0..19).filter(|at| outcomes[*at] == Replaced).collect();
+    assert_eq!((outcomes.len(), replaced), (19, vec![12]));
+    for n in 0..30 {
+        let (kept, asked) = (shed.task(&format!("t{n}")).await, planned(differ(n)));
+        assert_eq!(kept.spec, asked.spec, "t{n}");
+        assert_eq!(kept.run_at, asked.run_at.resolve(start()), "t{n}");
+        assert_eq!(kept.expires_at, n.is_multiple_of(5).then_some(late), "t{n}");
+        assert_eq!((kept.state, kept.created_at), (TaskState::Scheduled, start()), "t{n}");
+    }
+    assert_eq!(shed.queue("q0").await.scheduled, [0, 0, 10, 0]);
+    assert_eq!(shed.change_group(Action::Pause, "g").await.affected, 8);
 }

@@ -135,6 +135,9 @@ async fn a_process_that_looks_by_itself_in_time_is_not_told() {
     waiter.hears_nothing("it wakes before").await;
     shed.add([task("sooner").run_in(SECOND / 2)]).await;
     waiter.hears("it would sleep too long").await;
+    waiter.wait(&shed).await;
+    shed.add([task("last").run_in(3 * SECOND), task("first"), task("next").run_in(SECOND)]).await;
+    waiter.hears("one of them is due").await;
 }
 
 #[tokio::test]

@@ -15,10 +15,14 @@ GUARDS  T5 claim, fence and task must fit; T6 who is accepted leaves the claim i
 COST    a "P" block costs a fixed number of variadic calls, a "G" block about twenty
 WHY     What a task runs under decides. A run that was replaced or removed lets go, so that its
         successor can run, and its outcome is stale.
+        What only rare outcomes need is made when the first of them is met.
 ]]
+-- include hints
+-- include claims
 local replies = {}
 local touched = {}
-local is_rare = any_exists('watched', 'st', 'ghost', 'res', 'asked', 'stopping')
+local is_rare = call('EXISTS', P .. 'watched', P .. 'st', P .. 'ghost', P .. 'res', P .. 'asked',
+  P .. 'stopping') > 0
 local has_watched, has_states = is_rare and exists('watched'), is_rare and exists('st')
 local has_ghosts = is_rare and exists('ghost')
 
@@ -36,14 +40,8 @@ local function finish_plain(claim, queue, ids)
   bump(queue, 'running', -#ids)
 end
 
-local function apply_watched(claim, fence, id, run_at, result)
-  local h = header(call('HGET', P .. 'rec', id))
-  local s = state_of(call('HGET', P .. 'st', id))
-  apply(id, h, claim, fence, run_at, {
-    kind = 'E', word = 'completed', keep = '0', attempt = us(tonumber(s.attempt) + 1), crashes = '0',
-    errors = s.errors, result = result, keep_cancelled = ARGV[2],
-  })
-end
+-- What `plain` needs where something rare is there; made further down.
+local rare = {}
 
 local function plain(at)
   local claim, fence, queue = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
@@ -65,7 +63,7 @@ local function plain(at)
     local id, run = ARGV[first + i - 1], runs[i]
     digits[i] = '0'
     if not run or string.sub(run, 1, length) ~= start then
-      if has_ghosts and is_ghost(id, claim) then let_go(id, claim) end
+      if has_ghosts and is_ghost(id, claim) then rare.let_go(id, claim) end
     else
       digits[i] = '1'
       if watched[i] then
@@ -75,7 +73,7 @@ local function plain(at)
         elseif result_count > 1 then
           result = ARGV[first + count + i - 1]
         end
-        apply_watched(claim, fence, id, match(run, '\t(%d+)\t'), result)
+        rare.apply_watched(claim, fence, id, match(run, '\t(%d+)\t'), result)
       else
         done[#done + 1] = id
       end
@@ -86,35 +84,52 @@ local function plain(at)
   return after
 end
 
-local function general(at)
-  local claim, fence, id = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
-  local digit = '0'
-  local holder, run_at = run_of(id)
-  if fence_of(claim) ~= fence then
-    holder = nil
-  elseif holder ~= claim and has_ghosts and is_ghost(id, claim) then
-    let_go(id, claim)
-    touched[claim] = true
-  end
-  if holder == claim then
-    local h = header(call('HGET', P .. 'rec', id))
-    if h then
-      apply(id, h, claim, fence, run_at, {
-        kind = ARGV[at + 4], word = ARGV[at + 5], keep = ARGV[at + 6], at = ARGV[at + 6],
-        planned = ARGV[at + 7], attempt = ARGV[at + 8], crashes = ARGV[at + 9],
-        errors = ARGV[at + 10], result = ARGV[at + 11], keep_cancelled = ARGV[2],
-      })
-      touched[claim] = true
-      digit = '1'
-    end
-  end
-  replies[#replies + 1] = digit
-  return at + 12
-end
-
 local at = 3
-while ARGV[at] do
-  if ARGV[at] == 'P' then at = plain(at) else at = general(at) end
+if not is_rare then
+  while ARGV[at] == 'P' do at = plain(at) end
+end
+if ARGV[at] then
+  -- include tasks
+  rare.let_go = let_go
+
+  function rare.apply_watched(claim, fence, id, run_at, result)
+    local h = header(call('HGET', P .. 'rec', id))
+    local s = state_of(call('HGET', P .. 'st', id))
+    apply(id, h, claim, fence, run_at, {
+      kind = 'E', word = 'completed', keep = '0', attempt = us(tonumber(s.attempt) + 1), crashes = '0',
+      errors = s.errors, result = result, keep_cancelled = ARGV[2],
+    })
+  end
+
+  local function general(at)
+    local claim, fence, id = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+    local digit = '0'
+    local holder, run_at = run_of(id)
+    if fence_of(claim) ~= fence then
+      holder = nil
+    elseif holder ~= claim and has_ghosts and is_ghost(id, claim) then
+      let_go(id, claim)
+      touched[claim] = true
+    end
+    if holder == claim then
+      local h = header(call('HGET', P .. 'rec', id))
+      if h then
+        apply(id, h, claim, fence, run_at, {
+          kind = ARGV[at + 4], word = ARGV[at + 5], keep = ARGV[at + 6], at = ARGV[at + 6],
+          planned = ARGV[at + 7], attempt = ARGV[at + 8], crashes = ARGV[at + 9],
+          errors = ARGV[at + 10], result = ARGV[at + 11], keep_cancelled = ARGV[2],
+        })
+        touched[claim] = true
+        digit = '1'
+      end
+    end
+    replies[#replies + 1] = digit
+    return at + 12
+  end
+
+  while ARGV[at] do
+    if ARGV[at] == 'P' then at = plain(at) else at = general(at) end
+  end
 end
 for claim in pairs(touched) do close_claim(claim) end
 finish()

@@ -5,34 +5,108 @@ add: keep tasks, all of them or none.
 ARGV
   2  request id
   3  "r" to replace tasks that exist, "k" to keep them
-  4+ eleven per task: id, callback, priority digit, queue, group, unique key, "o" once or "r"
-     recurring, run_at, expires_at, paused_at (moments, "" for none), spec JSON
+  4  "1" if no task is paused and none has a unique key
+  5  how many tasks; then their ids
+  then, in the order of the ids, blocks of tasks that have all of this in common:
+     how many, callback, priority digit, queue, group, unique key, "o" once or "r" recurring,
+     expires_at, paused_at, run_at (moments, "" for none; without run_at each has its own, which
+     come next); then spec JSON of each
 
-REPLY   {now, one word per task: "C" created, "R" replaced, "K" kept, "D" + id of the duplicate}
+REPLY   {now, a letter per task: "C" created, "R" replaced, "K" kept, "D" duplicate; for each
+         duplicate the id that holds its key}
 GUARDS  T1 all or nothing; T3 a successor waits; T4 it inherits the fence; S2
-COST    a fixed number of variadic calls per batch, and a few per task that replaces another
+COST    a fixed number of variadic calls per block, and a few per task that replaces another
 WHY     No allow-oom: a full server refuses the whole batch before anything is written.
         Everything is read first; keys that earlier tasks of the batch free or take are
         remembered in `taken`, so tasks are taken in order although they are written together.
+        Most tasks are new and need a record and a place in a lane alone. What they have in common
+        is put together once per block, and nothing is made for each of them but its record.
 ]]
-local FIELDS = 11
-local request, keep_existing = ARGV[2], ARGV[3] == 'k'
-local count = (#ARGV - 3) / FIELDS
-
-local tasks, ids = {}, {}
+local request, count = ARGV[2], tonumber(ARGV[5])
+local FIRST, BLOCKS = 6, 6 + count
+local records = call('HMGET', P .. 'rec', unpack(ARGV, FIRST, BLOCKS - 1))
+local has_ghosts, is_awaited = false, false
+if call('EXISTS', P .. 'ghost', P .. 'wants') > 0 then
+  has_ghosts, is_awaited = exists('ghost'), exists('wants')
+end
+local is_usual = ARGV[4] == '1' and not has_ghosts
 for i = 1, count do
-  local first = 3 + (i - 1) * FIELDS
-  local task = {
-    id = ARGV[first + 1], callback = ARGV[first + 2], priority = ARGV[first + 3],
-    queue = ARGV[first + 4], group = ARGV[first + 5], unique = ARGV[first + 6],
-    kind = ARGV[first + 7], run_at = ARGV[first + 8], expires = ARGV[first + 9],
-    paused = ARGV[first + 10], spec = ARGV[first + 11],
-  }
-  tasks[i], ids[i] = task, task.id
+  if records[i] then is_usual = false end
 end
 
-local records = call('HMGET', P .. 'rec', unpack(ids))
-local ghosts = exists('ghost') and call('HMGET', P .. 'ghost', unpack(ids)) or {}
+local wishes = {}
+if is_usual then
+  local at, first = BLOCKS, FIRST
+  while ARGV[at] do
+    local n, callback, priority, queue = tonumber(ARGV[at]), ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+    local group, expires, run_at = ARGV[at + 4], moment(ARGV[at + 7]), ARGV[at + 9]
+    local start = callback .. '\t' .. priority .. '\t' .. queue .. '\t' .. group .. '\t\t'
+      .. ARGV[at + 6] .. '\t' .. NOW .. '\t' .. expires .. '\t' .. request .. '\tC\n'
+    local lane = P .. 'due:' .. priority .. ':' .. queue
+    local own, earliest
+    if run_at == '' then
+      own, earliest, at = at + 9, MOMENT_MAX, at + n
+    else
+      run_at = moment(run_at)
+      earliest = tonumber(run_at)
+    end
+    at = at + 9
+
+    local kept, places = {}, {}
+    for i = 1, n do
+      local id = ARGV[first + i - 1]
+      if own then
+        run_at = moment(ARGV[own + i])
+        local number = tonumber(run_at)
+        if number < earliest then earliest = number end
+      end
+      kept[2 * i - 1], kept[2 * i] = id, start .. ARGV[at + i]
+      places[2 * i - 1], places[2 * i] = run_at, id
+    end
+    in_parts('HSET', P .. 'rec', kept)
+    in_parts('ZADD', lane, places)
+    call('SADD', P .. 'queues', queue)
+    if group ~= '' then call('SADD', P .. 'group:' .. group, unpack(ARGV, first, first + n - 1)) end
+    if expires ~= '' then
+      for i = 1, n do places[2 * i - 1] = expires end
+      in_parts('ZADD', P .. 'expires', places)
+    end
+    if is_awaited then wishes[#wishes + 1] = { queue, callback, earliest, n } end
+    at, first = at + n + 1, first + n
+  end
+  if not is_awaited then return { NOW, string.rep('C', count), {} } end
+end
+-- include hints
+for _, wish in ipairs(wishes) do hint(wish[1], wish[2], wish[3], wish[4]) end
+if is_usual then
+  finish()
+  return { NOW, string.rep('C', count), {} }
+end
+
+-- include claims
+-- include tasks
+local keep_existing = ARGV[3] == 'k'
+local tasks = {}
+do
+  local at = BLOCKS
+  while ARGV[at] do
+    local n, block = tonumber(ARGV[at]), at
+    at = at + 10
+    local run_at, own = ARGV[at - 1], at
+    if run_at == '' then at = at + n end
+    for i = 0, n - 1 do
+      tasks[#tasks + 1] = {
+        id = ARGV[FIRST + #tasks], callback = ARGV[block + 1], priority = ARGV[block + 2],
+        queue = ARGV[block + 3], group = ARGV[block + 4], unique = ARGV[block + 5],
+        kind = ARGV[block + 6], expires = moment(ARGV[block + 7]), paused = moment(ARGV[block + 8]),
+        run_at = moment(run_at == '' and ARGV[own + i] or run_at), spec = ARGV[at + i],
+      }
+    end
+    at = at + n
+  end
+end
+
+local ghosts = has_ghosts and call('HMGET', P .. 'ghost', unpack(ARGV, FIRST, BLOCKS - 1)) or {}
 local taken = {}
 
 local function holder(key)
@@ -40,7 +114,7 @@ local function holder(key)
   return call('HGET', P .. 'uniq', key)
 end
 
-local outcomes = {}
+local outcomes, holders = {}, {}
 for i, task in ipairs(tasks) do
   local old = header(records[i])
   task.old = old
@@ -50,7 +124,8 @@ for i, task in ipairs(tasks) do
   elseif records[i] and keep_existing then
     outcomes[i] = 'K'
   elseif held_by and held_by ~= task.id then
-    outcomes[i] = 'D' .. held_by
+    outcomes[i] = 'D'
+    holders[#holders + 1] = held_by
   else
     outcomes[i] = records[i] and 'R' or 'C'
     task.fresh = true
@@ -78,48 +153,53 @@ local function displace(id, old)
   return fence
 end
 
-local written, lanes, groups, expiring, queues = {}, {}, {}, {}, {}
-local function gather(table_of, key, ...)
-  local items = table_of[key]
+local kept, expiring, lanes, groups, queues = {}, {}, {}, {}, {}
+local function items_of(lists, key)
+  local items = lists[key]
   if not items then
     items = {}
-    table_of[key] = items
+    lists[key] = items
   end
-  for _, item in ipairs({ ... }) do items[#items + 1] = item end
+  return items, #items
 end
 
 for i, task in ipairs(tasks) do
   if task.fresh then
-    local fence = records[i] and displace(task.id, task.old) or ''
-    local at = us(moment(task.run_at))
-    local expires = task.expires ~= '' and us(moment(task.expires)) or ''
-    local paused = task.paused ~= '' and us(moment(task.paused)) or ''
-    written[#written + 1] = task.id
-    written[#written + 1] = table.concat({
-      task.callback, task.priority, task.queue, task.group, task.unique, task.kind, us(now),
-      expires, request, outcomes[i],
+    local id, at = task.id, task.run_at
+    local fence = records[i] and displace(id, task.old) or ''
+    kept[#kept + 1] = id
+    kept[#kept + 1] = table.concat({
+      task.callback, task.priority, task.queue, task.group, task.unique, task.kind, NOW,
+      task.expires, request, outcomes[i],
     }, '\t') .. '\n' .. task.spec
     queues[task.queue] = true
-    if task.group ~= '' then gather(groups, task.group, task.id) end
-    if expires ~= '' then gather(expiring, 1, expires, task.id) end
+    if task.group ~= '' then
+      local items, n = items_of(groups, task.group)
+      items[n + 1] = id
+    end
+    if task.expires ~= '' then
+      expiring[#expiring + 1] = task.expires
+      expiring[#expiring + 1] = id
+    end
 
-    local is_held = ghosts[i] or (records[i] and call('HEXISTS', P .. 'ghost', task.id) == 1)
-    if paused ~= '' or is_held or fence ~= '' then
+    local is_held = ghosts[i] or (records[i] and call('HEXISTS', P .. 'ghost', id) == 1)
+    if task.paused ~= '' or is_held or fence ~= '' then
       local s = state_of('')
-      s.fence, s.paused = fence, paused
-      save_state(task.id, s)
-      enter(task.id, task, s, at)
+      s.fence, s.paused = fence, task.paused
+      save_state(id, s)
+      enter(id, task, s, at)
     else
-      gather(lanes, ordinary(task), at, task.id)
+      local items, n = items_of(lanes, ordinary(task))
+      items[n + 1], items[n + 2] = at, id
       hint(task.queue, task.callback, at, 1)
     end
   end
 end
 
-in_parts('HSET', P .. 'rec', written)
+in_parts('HSET', P .. 'rec', kept)
+in_parts('ZADD', P .. 'expires', expiring)
 for lane, items in pairs(lanes) do in_parts('ZADD', lane, items) end
 for group, items in pairs(groups) do in_parts('SADD', P .. 'group:' .. group, items) end
-for _, items in pairs(expiring) do in_parts('ZADD', P .. 'expires', items) end
 for queue in pairs(queues) do call('SADD', P .. 'queues', queue) end
 for key, id in pairs(taken) do
   if id then
@@ -129,4 +209,4 @@ for key, id in pairs(taken) do
   end
 end
 finish()
-return { now, outcomes }
+return { NOW, table.concat(outcomes), holders }

@@ -10,6 +10,7 @@ GUARDS  L1 terms only grow, and are never below the server's clock
 COST    constant
 WHY     A plain counter repeats numbers after a failover that lost writes; now in us does not.
 ]]
+-- include leader
 local found = call('HMGET', P .. 'leader', 'process', 'term', 'until', 'barred', 'barred_until')
 local is_free = not found[3] or tonumber(found[3]) <= now
 local until_at = us(now + tonumber(ARGV[4]))

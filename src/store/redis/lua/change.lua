@@ -15,6 +15,9 @@ GUARDS  T8 a task that was paused, cancelled or removed stands in no lane when t
 COST    about ten calls per task; a group is one step, however many tasks it has
 WHY     A task that already is as asked counts as affected, so that a repeat answers the same.
 ]]
+-- include hints
+-- include claims
+-- include tasks
 local action, group_moment, keep_cancelled = ARGV[2], ARGV[3], ARGV[4]
 local affected, missing, skipped = 0, {}, {}
 
@@ -28,9 +31,9 @@ local scheduled = {}
 function scheduled.pause(id, h, s)
   if s.paused ~= '' then return true end
   local at = leave(id, h, s)
-  s.paused = us(now)
+  s.paused = NOW
   save_state(id, s)
-  enter(id, h, s, at or us(now))
+  enter(id, h, s, at or NOW)
   return true
 end
 
@@ -39,13 +42,13 @@ function scheduled.resume(id, h, s)
   local at = leave(id, h, s)
   s.paused = ''
   save_state(id, s)
-  enter(id, h, s, at or us(now))
+  enter(id, h, s, at or NOW)
   return true
 end
 
 function scheduled.cancel(id, h, s)
   local at = leave(id, h, s)
-  end_task(id, h, s, { state = 'cancelled', keep = keep_cancelled, at = at or us(now) })
+  end_task(id, h, s, { state = 'cancelled', keep = keep_cancelled, at = at or NOW })
   return true
 end
 
@@ -58,7 +61,7 @@ function scheduled.reschedule(id, h, s, at)
   call('HDEL', P .. 'asked', id)
   s.planned = ''
   save_state(id, s)
-  enter(id, h, s, us(at))
+  enter(id, h, s, at)
   return true
 end
 
@@ -73,7 +76,7 @@ local running = {}
 
 function running.pause(id)
   local cancel, pause, planned = asked_of(id)
-  if pause == '' then ask(id, cancel, us(now), planned) end
+  if pause == '' then ask(id, cancel, NOW, planned) end
   return true
 end
 
@@ -97,7 +100,7 @@ end
 function running.reschedule(id, h, _, at)
   if h.kind == 'o' then return false end
   local cancel, pause = asked_of(id)
-  ask(id, cancel, pause, us(at))
+  ask(id, cancel, pause, at)
   return true
 end
 
@@ -119,10 +122,10 @@ local function retry_ended(id, h, fin)
   local s = state_of(call('HGET', P .. 'st', id))
   unend(id, h, fin)
   if s.planned == '' then s.planned = at end
-  if s.planned == us(now) then s.planned = '' end
+  if s.planned == NOW then s.planned = '' end
   s.attempt, s.crashes, s.cleared, s.paused = '0', 0, h.expires ~= '' and 'x' or '', ''
   save_state(id, s)
-  enter(id, h, s, us(now))
+  enter(id, h, s, NOW)
   return true
 end
 
@@ -172,12 +175,12 @@ local function change(id, at, is_named)
 end
 
 if ARGV[5] == 'group' then
-  local at = group_moment ~= '' and moment(group_moment) or now
+  local at = group_moment ~= '' and moment(group_moment) or NOW
   for _, id in ipairs(call('SMEMBERS', P .. 'group:' .. ARGV[6])) do change(id, at, false) end
 elseif action == 'reschedule' and group_moment == '' then
   for i = 6, #ARGV, 2 do change(ARGV[i], moment(ARGV[i + 1]), true) end
 else
-  local at = group_moment ~= '' and moment(group_moment) or now
+  local at = group_moment ~= '' and moment(group_moment) or NOW
   for i = 6, #ARGV do change(ARGV[i], at, true) end
 end
 finish()

@@ -19,6 +19,7 @@ WHY     What is met first leaves its lane whatever becomes of it, so lanes are c
         A look is for who chooses between partitions: it neither reserves nor hints, and says of a
         task that must run alone that there is more, so that a claim comes and finds out.
 ]]
+-- include hints
 local claim, process = ARGV[2], ARGV[4]
 local horizon_us = now + tonumber(ARGV[8])
 local horizon = us(horizon_us)
@@ -39,7 +40,8 @@ do
 end
 local all_queues = table.concat(queues, '\t')
 
-local is_rare = any_exists('qpaused', 'wants', 'special', 'st', 'res', 'expires')
+local is_rare = call('EXISTS', P .. 'qpaused', P .. 'wants', P .. 'special', P .. 'st', P .. 'res',
+  P .. 'expires') > 0
 if is_rare and #queues > 0 and exists('qpaused') then
   local gates = call('SMISMEMBER', P .. 'qpaused', unpack(queues))
   local open = {}
@@ -95,7 +97,7 @@ local function alone()
       local holder, from = match(call('GET', P .. 'isolate') or '', '^(.*)\t(%d+)$')
       from = tonumber(from)
       if not holder or now >= from + 60000000 or now < from then
-        call('SET', P .. 'isolate', process .. '\t' .. us(now), 'PX', 61000)
+        call('SET', P .. 'isolate', process .. '\t' .. NOW, 'PX', 61000)
         return nil, true
       end
       return nil, holder == process and now < from + 30000000
@@ -165,6 +167,8 @@ end
 local fence, lease_end = '0', '0'
 local isolate = false
 if lease then
+  -- include claims
+  -- include tasks
   local again = {}
   for _, id in ipairs(call('SMEMBERS', P .. 'claim:' .. claim)) do
     local holder, at = run_of(id)
@@ -228,25 +232,29 @@ end
 
 -- From here on only writes.
 for _, lane in ipairs(lanes) do
-  if lane.cut > 0 then
-    call('ZREMRANGEBYRANK', lane.key, 0, lane.cut - 1)
-    if lane.name then close_if_empty(lane.name) end
+  if lane.cut > 0 then call('ZREMRANGEBYRANK', lane.key, 0, lane.cut - 1) end
+end
+if has_special or #parked > 0 or #expired > 0 then
+  -- include claims
+  -- include tasks
+  for _, lane in ipairs(lanes) do
+    if lane.cut > 0 and lane.name then close_if_empty(lane.name) end
+  end
+  for _, task in ipairs(parked) do
+    stand_apart(special({ queue = task.lane.queue, priority = task.lane.priority,
+      callback = task.callback }, 0), task.at, task.id)
+    hint(task.lane.queue, task.callback, task.at, 1)
+  end
+  for _, task in ipairs(expired) do
+    local h = header(task.record)
+    if h then
+      end_task(task.id, h, state_of(task.state), { state = 'expired', keep = ARGV[14], at = task.at })
+    else
+      corrupt[#corrupt + 1] = task.id
+    end
   end
 end
-for _, task in ipairs(parked) do
-  stand_apart(special({ queue = task.lane.queue, priority = task.lane.priority,
-    callback = task.callback }, 0), task.at, task.id)
-  hint(task.lane.queue, task.callback, task.at, 1)
-end
-for _, task in ipairs(expired) do
-  local h = header(task.record)
-  if h then
-    end_task(task.id, h, state_of(task.state), { state = 'expired', keep = ARGV[14], at = task.at })
-  else
-    corrupt[#corrupt + 1] = task.id
-  end
-end
-for _, id in ipairs(corrupt) do call('ZADD', P .. 'corrupt', us(now), id) end
+for _, id in ipairs(corrupt) do call('ZADD', P .. 'corrupt', NOW, id) end
 
 local count = #ids
 if count > 0 and not lease then
@@ -258,7 +266,9 @@ if count > 0 and not lease then
   fence = us(highest)
   lease_end = us(now + tonumber(ARGV[6]))
   local running, start = {}, claim .. '\t'
-  local padding = '\t' .. string.rep(' ', PADDED - #start)
+  -- Redis keeps a hash of short values as a list that it searches from the front; one longer value
+  -- makes it a table. `running` is asked all the time, so its values are long.
+  local padding = '\t' .. string.rep(' ', 64 - #start)
   for i = 1, count do
     running[2 * i - 1], running[2 * i] = ids[i], start .. run_ats[i] .. padding
   end
@@ -266,7 +276,7 @@ if count > 0 and not lease then
   call('HSET', P .. 'running', unpack(running))
   call('ZADD', P .. 'leases', lease_end, claim)
   call('HSET', P .. 'lease', claim, table.concat({
-    ARGV[3], process, ARGV[5], ARGV[6], ARGV[7], us(now), fence,
+    ARGV[3], process, ARGV[5], ARGV[6], ARGV[7], NOW, fence,
   }, '\t'))
   in_parts('ZREM', P .. 'expires', expiring)
   for _, lane in ipairs(lanes) do

@@ -9,6 +9,7 @@ GUARDS  none
 COST    O(nodes + leases)
 WHY     Remote workers do not beat; what is known of them is their claims.
 ]]
+-- include leader
 local nodes = {}
 local beats = call('ZRANGE', P .. 'beats', 0, -1, 'WITHSCORES')
 for i = 1, #beats, 2 do

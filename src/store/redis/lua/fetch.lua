@@ -10,6 +10,9 @@ GUARDS  none
 COST    about six lookups per task
 WHY     It writes nothing, so it answers while a store refuses writes.
 ]]
+-- include hints
+-- include claims
+-- include tasks
 local out = {}
 for i = 2, #ARGV do out[#out + 1] = row(ARGV[i]) or {} end
 return out

@@ -10,6 +10,7 @@ GUARDS  T8 claims that come after the reply take nothing from a paused queue
 COST    O(lanes of the queue)
 WHY     Opening a queue makes its due tasks claimable, so waiting nodes hear of it.
 ]]
+-- include hints
 local queue = ARGV[2]
 call('SADD', P .. 'queues', queue)
 if ARGV[3] == 'paused' then

@@ -15,10 +15,12 @@ COST    O(claims * log leases); the tasks under a lease are not touched
 WHY     A lease that has expired and was not reclaimed is prolonged, so that work is not thrown
         away when the server itself was slow. A full server must not cost a lease.
 ]]
+-- include hints
+-- include leader
 local drain = 0
 if ARGV[3] == '1' then
   call('HSET', P .. 'nodes', ARGV[4], ARGV[5] .. '\t' .. ARGV[6])
-  call('ZADD', P .. 'beats', us(now), ARGV[4])
+  call('ZADD', P .. 'beats', NOW, ARGV[4])
   drain = call('SISMEMBER', P .. 'drain', ARGV[5])
 elseif ARGV[3] == '-1' then
   local node = call('HGET', P .. 'nodes', ARGV[4])
@@ -46,7 +48,7 @@ if #ARGV >= 7 then
       ends[#ends + 1] = lease_end
       ends[#ends + 1] = claim
       renewed[#renewed + 1] = claim
-      renewed[#renewed + 1] = table.concat({ node, process, kind, ARGV[2], grace, us(now), fence }, '\t')
+      renewed[#renewed + 1] = table.concat({ node, process, kind, ARGV[2], grace, NOW, fence }, '\t')
       if has_stops and call('SISMEMBER', P .. 'stopping', claim) == 1 then
         local told = call('HGETALL', P .. 'stop:' .. claim)
         for j = 1, #told, 2 do

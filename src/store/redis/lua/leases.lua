@@ -16,12 +16,16 @@ WHY     The look is itself a write: a store that refuses writes refuses the rene
         not look as if its leases had ended by themselves.
         A process that has beaten after the lease's last renewal lives, and did not know the claim.
 ]]
+-- include leader
+-- include hints
+-- include claims
+-- include tasks
 if not leads(ARGV[2], ARGV[3]) then return -1 end
-call('HSET', P .. 'leader', 'looked', us(now))
+call('HSET', P .. 'leader', 'looked', NOW)
 
 local found = {}
 if ARGV[4] == 'expired' then
-  found = call('ZRANGE', P .. 'leases', '-inf', us(now), 'BYSCORE', 'LIMIT', 0, 1000, 'WITHSCORES')
+  found = call('ZRANGE', P .. 'leases', '-inf', NOW, 'BYSCORE', 'LIMIT', 0, 1000, 'WITHSCORES')
 elseif ARGV[4] == 'all' then
   local skip = tonumber(ARGV[5])
   found = call('ZRANGE', P .. 'leases', us(skip), us(skip + 999), 'WITHSCORES')
@@ -62,6 +66,6 @@ for i = 1, #found, 2 do
 end
 local later = {}
 if ARGV[4] ~= 'claims' then
-  later = call('ZRANGE', P .. 'leases', '(' .. us(now), '+inf', 'BYSCORE', 'LIMIT', 0, 1, 'WITHSCORES')
+  later = call('ZRANGE', P .. 'leases', '(' .. NOW, '+inf', 'BYSCORE', 'LIMIT', 0, 1, 'WITHSCORES')
 end
 return { now, later[2] or '', out }

@@ -11,6 +11,7 @@ COST    one more call
 WHY     Whoever reads ARGV afterwards finds it as if these two had never been there, so the body is
         the same, whoever runs it.
 ]]
+-- include leader
 if not leads(ARGV[2], ARGV[3]) then return -1 end
 table.remove(ARGV, 2)
 table.remove(ARGV, 2)

@@ -13,6 +13,9 @@ WHY     Walks what a task stays in while it matches: its group, the running ones
         alike, else all records. Lanes are not walked: a task moves between them and could be
         missed.
 ]]
+-- include hints
+-- include claims
+-- include tasks
 local group, queue, state, callback = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local index, command, step = 'rec', 'HSCAN', 2
 if group ~= '' then

@@ -14,12 +14,16 @@ COST    about ten calls per entry
 WHY     The audit walks all records, some at each call, from where it stood; a task that is
         running under a claim without a lease would be lost without it.
 ]]
+-- include leader
+-- include hints
+-- include claims
+-- include tasks
 if not leads(ARGV[2], ARGV[3]) then return -1 end
 local limit = tonumber(ARGV[4])
 local AUDITED = 50
 
 local function due_of(index)
-  return call('ZRANGE', P .. index, '-inf', us(now), 'BYSCORE', 'LIMIT', 0, us(limit))
+  return call('ZRANGE', P .. index, '-inf', NOW, 'BYSCORE', 'LIMIT', 0, us(limit))
 end
 
 local repaired, more = 0, false
@@ -32,7 +36,7 @@ local function expire()
     if h then
       local s = state_of(call('HGET', P .. 'st', id))
       local at = leave(id, h, s)
-      end_task(id, h, s, { state = 'expired', keep = ARGV[5], at = at or us(now) })
+      end_task(id, h, s, { state = 'expired', keep = ARGV[5], at = at or NOW })
     end
   end
   if #ids == limit then more = true end
@@ -100,11 +104,11 @@ local function audit()
   for i = 1, #found[2], 2 do
     local id, h = found[2][i], header(found[2][i + 1])
     if not h then
-      call('ZADD', P .. 'corrupt', 'NX', us(now), id)
+      call('ZADD', P .. 'corrupt', 'NX', NOW, id)
     elseif not call('ZSCORE', P .. 'corrupt', id) and not is_placed(id, h) then
       local s = state_of(call('HGET', P .. 'st', id))
       if call('HDEL', P .. 'running', id) == 1 then bump(h.queue, 'running', -1) end
-      enter(id, h, s, us(now))
+      enter(id, h, s, NOW)
       repaired = repaired + 1
     end
   end
@@ -114,6 +118,6 @@ local expired, pruned, forgotten = expire(), prune(), forget_nodes()
 forget_orders()
 audit()
 call('ZREMRANGEBYSCORE', P .. 'ended_claims', '-inf', us(now - tonumber(ARGV[7])))
-call('ZREMRANGEBYSCORE', P .. 'watched', '-inf', '(' .. us(now))
+call('ZREMRANGEBYSCORE', P .. 'watched', '-inf', '(' .. NOW)
 finish()
 return { expired, pruned, forgotten, repaired, more and 1 or 0 }

@@ -10,42 +10,42 @@ ARGV
   1  now, us    "" in production: the server's clock is used
 
 REPLY   none
-GUARDS  T3 a task whose old run has not let go stands in no lane
-        T4 a state that is kept carries the last fence
-        T10 a record is in exactly the indexes that its state implies
+GUARDS  none by itself
 COST    one TIME
-WHY     us never pass through tostring, which yields 1.7e+15.
-        Counts and hints are gathered and written once, by finish().
+WHY     us never pass through tostring, which yields 1.7e+15. They are written in two halves that fit
+        into 32 bits, which takes a fourth of the time that %.0f does.
         A repeat that finds its work done writes nothing else, and WAIT would answer for an older
         write.
+        Each function here is made anew at each call of a script, which takes longer than most
+        commands do. So what is only needed by some stands in files of its own, and a script
+        includes them where it first needs them, behind what it does in the usual case.
 ]]
 local P = KEYS[1]
 local call = redis.call
 local match = string.match
 local MOMENT_MAX = 9007199254740991
--- Redis keeps a hash of short values as a list that it searches from the front; one longer value
--- makes it a table. `running` is asked all the time, so its values are long.
-local PADDED = 64
-local RECORD = '^([^\t\n]+)\t([0-3])\t([^\t\n]+)\t([^\t\n]*)\t([^\t\n]*)\t([or])\t(%d+)\t(%d*)\t([^\t\n]+)\t([CR])\n'
-local STATE = '^(%d*)\t(%d*)\t(%d*)\t(%d+)\t(%d+)\t(x?)\t(.*)$'
 
-local now
-if ARGV[1] ~= '' then
-  now = tonumber(ARGV[1])
-else
+local format = string.format
+
+-- Now in us, as a number and as text.
+local now, NOW = nil, ARGV[1]
+if NOW == '' then
   local time = call('TIME')
-  now = time[1] * 1000000 + time[2]
+  NOW = format('%s%06d', time[1], time[2])
 end
+now = tonumber(NOW)
 
 local function us(number)
-  return string.format('%.0f', number)
+  if number > -10000000 and number < 10000000 then return format('%d', number) end
+  local high = math.floor(number / 10000000)
+  return format('%d%07d', high, number - high * 10000000)
 end
 
--- "@us" is a moment, "+us" a length from now.
+-- Digits are a moment in us, "+us" is a length from now; answers digits.
 local function moment(text)
-  local number = tonumber(string.sub(text, 2))
-  if string.sub(text, 1, 1) == '+' then number = now + number end
-  return math.min(number, MOMENT_MAX)
+  if string.byte(text) ~= 43 then return text end
+  if text == '+0' then return NOW end
+  return us(math.min(now + tonumber(text), MOMENT_MAX))
 end
 
 if KEYS[2] then call('SET', KEYS[2], '', 'PX', 60000) end
@@ -54,380 +54,9 @@ local function exists(name)
   return call('EXISTS', P .. name) == 1
 end
 
--- Whether any of these keys is there: one call in the usual case that none is.
-local function any_exists(...)
-  local keys = {}
-  for i, name in ipairs({ ... }) do keys[i] = P .. name end
-  return call('EXISTS', unpack(keys)) > 0
-end
-
--- The part of a record that scripts read; nil if it cannot be read.
-local function header(record)
-  if not record then return nil end
-  local callback, priority, queue, group, unique, kind, created, expires, request, outcome =
-    match(record, RECORD)
-  if not callback then return nil end
-  return {
-    callback = callback, priority = priority, queue = queue, group = group, unique = unique,
-    kind = kind, created = created, expires = expires, request = request, outcome = outcome,
-  }
-end
-
--- The volatile part of a task; without text that of a task that was never claimed.
-local function state_of(text)
-  local fence, paused, planned, attempt, crashes, cleared, errors = match(text or '', STATE)
-  if not fence then
-    fence, paused, planned, attempt, crashes, cleared, errors = '', '', '', '0', '0', '', ''
-  end
-  return {
-    fence = fence, paused = paused, planned = planned, attempt = attempt,
-    crashes = tonumber(crashes), cleared = cleared, errors = errors,
-  }
-end
-
-local function save_state(id, s)
-  local text = table.concat({
-    s.fence, s.paused, s.planned, s.attempt, us(s.crashes), s.cleared, s.errors,
-  }, '\t')
-  if text == '\t\t\t0\t0\t\t' then
-    call('HDEL', P .. 'st', id)
-  else
-    call('HSET', P .. 'st', id, text)
-  end
-end
-
-local counts = {}
-
--- Notes that `more` tasks of a queue are in a state that no lane counts.
-local function bump(queue, state, more)
-  local field = queue .. '\t' .. state
-  counts[field] = (counts[field] or 0) + more
-end
-
-local hints = {}
-
--- Notes that `count` tasks of a callback can be claimed from `at` on; callback '' means any.
-local function hint(queue, callback, at, count)
-  local key = queue .. '\t' .. callback
-  local known = hints[key]
-  at = tonumber(at)
-  if known then
-    known.count = known.count + count
-    known.at = math.min(known.at, at)
-  else
-    hints[key] = { queue = queue, callback = callback, at = at, count = count }
-  end
-end
-
--- Takes a process out of those that wait for hints.
-local function unwait(process)
-  local wants = call('HGET', P .. 'wants', process)
-  if not wants then return end
-  call('HDEL', P .. 'wants', process)
-  for queue in string.gmatch(match(wants, '^[^\n]*'), '[^\t]+') do
-    call('ZREM', P .. 'waiting:' .. queue, process)
-  end
-end
-
-local function wake(wish)
-  local sleepers = call('ZRANGE', P .. 'waiting:' .. wish.queue, '+inf', '(' .. us(wish.at),
-    'BYSCORE', 'REV', 'LIMIT', 0, 100)
-  for _, process in ipairs(sleepers) do
-    if wish.count <= 0 then return end
-    local wants = call('HGET', P .. 'wants', process) or ''
-    local takes = wish.callback == '' or string.find(wants, '\n*', 1, true)
-      or string.find(wants, '\t' .. wish.callback .. '\t', 1, true)
-    if takes then
-      unwait(process)
-      call('ZREM', P .. 'waiting:' .. wish.queue, process)
-      if call('PUBLISH', P .. 'wake:' .. process, '') > 0 then wish.count = wish.count - 1 end
-    end
-  end
-end
-
--- Writes what was gathered; the last call of each script that writes.
-local function finish()
-  for field, more in pairs(counts) do
-    if more ~= 0 and call('HINCRBY', P .. 'counts', field, us(more)) <= 0 then
-      call('HDEL', P .. 'counts', field)
-    end
-  end
-  if next(hints) and exists('wants') then
-    for _, wish in pairs(hints) do wake(wish) end
-  end
-end
-
-local function ordinary(h)
-  return P .. 'due:' .. h.priority .. ':' .. h.queue
-end
-
--- Name of a special lane. Names sort as claims take them: most crashes first, then parked ones.
-local function special(h, crashes)
-  local rank = 3
-  if crashes >= 2 then rank = math.max(4 - crashes, 0) end
-  return h.queue .. '\t' .. h.priority .. '\t' .. us(rank) .. '\t' .. h.callback
-end
-
-local function stand_apart(name, at, id)
-  call('ZADD', P .. 'sp:' .. name, at, id)
-  call('ZADD', P .. 'special', 0, name)
-end
-
-local function close_if_empty(name)
-  if not exists('sp:' .. name) then call('ZREM', P .. 'special', name) end
-end
-
--- Where a scheduled task stands: 'paused', 'held', 'parked', 'suspect', 'due' or nil; its run_at.
-local function locate(id, h, s)
-  if s.paused ~= '' then return 'paused', call('ZSCORE', P .. 'paused', id) end
-  local at
-  if s.crashes >= 2 then
-    at = call('ZSCORE', P .. 'sp:' .. special(h, s.crashes), id)
-    if at then return 'suspect', at end
-  else
-    at = call('ZSCORE', ordinary(h), id)
-    if at then return 'due', at end
-    at = call('ZSCORE', P .. 'sp:' .. special(h, 0), id)
-    if at then return 'parked', at end
-  end
-  at = call('ZSCORE', P .. 'held', id)
-  if at then return 'held', at end
-  return nil, false
-end
-
--- Takes a scheduled task from where it stands; answers its run_at, false if it stood nowhere.
-local function leave(id, h, s)
-  local place, at = locate(id, h, s)
-  if place == 'paused' or place == 'held' then
-    if call('ZREM', P .. place, id) == 1 then bump(h.queue, 'held', -1) end
-  elseif place == 'due' then
-    call('ZREM', ordinary(h), id)
-  elseif place then
-    local name = special(h, s.crashes)
-    call('ZREM', P .. 'sp:' .. name, id)
-    close_if_empty(name)
-  end
-  return at
-end
-
--- Puts a scheduled task where it belongs, and hints if it can be claimed from there.
-local function enter(id, h, s, at)
-  if s.paused ~= '' then
-    call('ZADD', P .. 'paused', at, id)
-    bump(h.queue, 'held', 1)
-  elseif call('HEXISTS', P .. 'ghost', id) == 1 then
-    call('ZADD', P .. 'held', at, id)
-    bump(h.queue, 'held', 1)
-  else
-    if s.crashes >= 2 then
-      stand_apart(special(h, s.crashes), at, id)
-    else
-      call('ZADD', ordinary(h), at, id)
-    end
-    hint(h.queue, h.callback, at, 1)
-  end
-end
-
-local function free_unique(id, h)
-  if h.unique ~= '' and call('HGET', P .. 'uniq', h.unique) == id then
-    call('HDEL', P .. 'uniq', h.unique)
-  end
-end
-
--- Drops what is kept of a task that stands nowhere any more.
-local function forget(id, h)
-  call('HDEL', P .. 'rec', id)
-  call('HDEL', P .. 'st', id)
-  call('HDEL', P .. 'res', id)
-  call('HDEL', P .. 'asked', id)
-  call('ZREM', P .. 'watched', id)
-  if h.group ~= '' then call('SREM', P .. 'group:' .. h.group, id) end
-  if h.expires ~= '' then call('ZREM', P .. 'expires', id) end
-end
-
--- Ends a task that stands nowhere any more, and keeps it for `keep` us.
-local function end_task(id, h, s, ended)
-  local keep = tonumber(ended.keep)
-  free_unique(id, h)
-  if h.expires ~= '' then call('ZREM', P .. 'expires', id) end
-  if exists('watched') then
-    local until_at = call('ZSCORE', P .. 'watched', id)
-    if until_at then
-      call('ZREM', P .. 'watched', id)
-      if ended.state == 'completed' and tonumber(until_at) >= now then
-        keep = math.max(keep, 60000000)
-      end
-    end
-  end
-  if keep <= 0 then return forget(id, h) end
-
-  s.paused = ''
-  save_state(id, s)
-  call('HDEL', P .. 'asked', id)
-  if ended.result and ended.result ~= '' then call('HSET', P .. 'res', id, ended.result) end
-  call('HSET', P .. 'fin', id, ended.state .. '\t' .. us(now) .. '\t' .. ended.at)
-  call('ZADD', P .. 'ended:' .. ended.state, us(math.min(now + keep, MOMENT_MAX)), id)
-  bump(h.queue, ended.state, 1)
-end
-
--- Takes an ended task out of the ended ones; answers its state, finished_at and run_at.
-local function unend(id, h, fin)
-  local state, finished, at = match(fin, '^(%l+)\t(%d+)\t(%d+)$')
-  if not state then return nil end
-  call('ZREM', P .. 'ended:' .. state, id)
-  call('HDEL', P .. 'fin', id)
-  bump(h.queue, state, -1)
-  return state, finished, at
-end
-
-local function fence_of(claim)
-  local lease = call('HGET', P .. 'lease', claim)
-  return lease and match(lease, '\t(%d+)$') or false
-end
-
--- The claim that holds a running task, and the run_at of its run; nil if it does not run.
-local function run_of(id)
-  return match(call('HGET', P .. 'running', id) or '', '^([^\t]+)\t(%d+)\t')
-end
-
--- Tells the holder of a claim to stop the run of a task: 'c' cancelled, 's' superseded.
-local function tell_stop(claim, id, reason)
-  call('HSET', P .. 'stop:' .. claim, id, reason)
-  call('SADD', P .. 'stopping', claim)
-end
-
--- Takes a running task from its claim, whose run is told to stop and lets go later.
-local function supersede(id, h, claim)
-  call('HDEL', P .. 'running', id)
-  call('HDEL', P .. 'asked', id)
-  bump(h.queue, 'running', -1)
-  if call('SISMEMBER', P .. 'claim:' .. claim, id) == 1 then
-    call('HSET', P .. 'ghost', id, claim)
-    tell_stop(claim, id, 's')
-  end
-end
-
--- A run that was superseded lets go: its successor becomes claimable (T3).
-local function let_go(id, claim)
-  call('SREM', P .. 'claim:' .. claim, id)
-  call('HDEL', P .. 'stop:' .. claim, id)
-  call('HDEL', P .. 'ghost', id)
-  local at = call('ZSCORE', P .. 'held', id)
-  if not at then return end
-  local h = header(call('HGET', P .. 'rec', id))
-  call('ZREM', P .. 'held', id)
-  if h then
-    bump(h.queue, 'held', -1)
-    enter(id, h, state_of(call('HGET', P .. 'st', id)), at)
-  end
-end
-
--- Ends a lease that holds nothing any more.
-local function close_claim(claim)
-  if exists('claim:' .. claim) then return end
-  call('ZREM', P .. 'leases', claim)
-  call('HDEL', P .. 'lease', claim)
-  call('DEL', P .. 'stop:' .. claim)
-  call('SREM', P .. 'stopping', claim)
-  call('ZADD', P .. 'ended_claims', us(now), claim)
-end
-
--- Whether a run of this task that was superseded under `claim` has not let go yet.
-local function is_ghost(id, claim)
-  return call('HGET', P .. 'ghost', id) == claim
-end
-
--- Parts of what was asked of a running task: cancel ('c' or ''), paused_at, planned time.
-local function asked_of(id)
-  local text = call('HGET', P .. 'asked', id)
-  if not text then return '', '', '' end
-  return match(text, '^(c?)\t(%d*)\t(%d*)$')
-end
-
--- Notes what was asked of a running task.
-local function ask(id, cancel, pause, planned)
-  if cancel == '' and pause == '' and planned == '' then
-    call('HDEL', P .. 'asked', id)
-  else
-    call('HSET', P .. 'asked', id, cancel .. '\t' .. pause .. '\t' .. planned)
-  end
-end
-
--- Applies a verdict to a task that `claim` holds, and yields to what was asked meanwhile.
--- `v.at` is the moment of an "again"; `run_at` that of the run. A planned time that was asked for
--- waits for the occurrence that it is for, so a retry in between does not lose it.
-local function apply(id, h, claim, fence, run_at, v)
-  local cancel, pause, planned = asked_of(id)
-  local s = state_of(call('HGET', P .. 'st', id))
-  call('HDEL', P .. 'running', id)
-  call('SREM', P .. 'claim:' .. claim, id)
-  call('HDEL', P .. 'stop:' .. claim, id)
-  bump(h.queue, 'running', -1)
-  s.fence, s.attempt, s.crashes, s.errors = fence, v.attempt, tonumber(v.crashes), v.errors
-
-  local completed_once = v.kind == 'E' and v.word == 'completed' and h.kind == 'o'
-  if cancel == 'c' and not completed_once then
-    end_task(id, h, s, { state = 'cancelled', keep = v.keep_cancelled, result = v.result, at = run_at })
-  elseif v.kind == 'E' then
-    end_task(id, h, s, { state = v.word, keep = v.keep, result = v.result, at = run_at })
-  else
-    local at = us(moment(v.at))
-    s.planned = v.planned
-    if planned ~= '' and v.word == 'next' then at, s.planned, planned = planned, planned, '' end
-    ask(id, '', '', planned)
-    if s.planned == at then s.planned = '' end
-    s.paused = pause
-    if v.result ~= '' then call('HSET', P .. 'res', id, v.result) end
-    save_state(id, s)
-    enter(id, h, s, at)
-  end
-end
-
--- Whether `process` leads in `term` (L1).
-local function leads(process, term)
-  local leader = call('HMGET', P .. 'leader', 'process', 'term', 'until')
-  return leader[1] == process and leader[2] == term and tonumber(leader[3]) > now
-end
-
--- Who leads: node, process, term, until; empty if nobody does.
-local function leader()
-  local found = call('HMGET', P .. 'leader', 'node', 'process', 'term', 'until')
-  if found[4] and tonumber(found[4]) > now then return found end
-  return {}
-end
-
 -- Calls `command` with `items` behind `key`, a bounded number at a time.
 local function in_parts(command, key, items)
   for first = 1, #items, 1000 do
     call(command, key, unpack(items, first, math.min(first + 999, #items)))
   end
-end
-
--- What is kept of a task, for the reader: {id, record, state, fin, result, place, run_at,
--- claim, node, fence, lease end}; nil if there is no record.
-local function row(id)
-  local record = call('HGET', P .. 'rec', id)
-  if not record then return nil end
-  local state = call('HGET', P .. 'st', id) or ''
-  local fin = call('HGET', P .. 'fin', id) or ''
-  local result = call('HGET', P .. 'res', id) or ''
-  local out = { id, record, state, fin, result, 'ended', '', '', '', '', '' }
-  if fin ~= '' then return out end
-
-  local claim, run_at = run_of(id)
-  if claim then
-    local lease = call('HGET', P .. 'lease', claim) or ''
-    out[6] = 'running'
-    out[7] = run_at
-    out[8] = claim
-    out[9] = match(lease, '^[^\t]+') or ''
-    out[10] = match(lease, '\t(%d+)$') or ''
-    out[11] = call('ZSCORE', P .. 'leases', claim) or ''
-    return out
-  end
-  local h = header(record)
-  if not h then return out end
-  local place, at = locate(id, h, state_of(state))
-  out[6], out[7] = place or 'nowhere', at or ''
-  return out
 end

@@ -13,6 +13,10 @@ GUARDS  L1 an older term changes nothing; T5 a lease with another end is left al
 COST    about twenty calls per task
 WHY     Tasks that no verdict names stay with the lease: it is looked at again.
 ]]
+-- include leader
+-- include hints
+-- include claims
+-- include tasks
 if not leads(ARGV[2], ARGV[3]) then return -1 end
 local claim = ARGV[4]
 local lease_end = call('ZSCORE', P .. 'leases', claim)

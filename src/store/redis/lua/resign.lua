@@ -11,6 +11,7 @@ GUARDS  L1 the number of the term is kept, so that the next one is higher
 COST    constant
 WHY     An operator who ends a term wants another node to lead; who leaves of its own will not stand.
 ]]
+-- include leader
 local found = leader()
 if #found == 0 or (ARGV[2] ~= '' and found[2] ~= ARGV[2]) then return {} end
 call('HSET', P .. 'leader', 'until', '0')

@@ -17,6 +17,9 @@ WHY     No allow-oom: a full server refuses the whole batch before anything is w
         Nothing that exists is touched, so a repeat is harmless; keys that earlier tasks of the
         batch take are remembered in `taken`, because everything is read before the first write.
 ]]
+-- include hints
+-- include claims
+-- include tasks
 local FIELDS = 22
 local request = ARGV[2]
 local count = (#ARGV - 2) / FIELDS
@@ -65,7 +68,7 @@ local function state_of_arrival(task)
 end
 
 local function put_ended(task)
-  local finished = task.finished ~= '' and task.finished or us(now)
+  local finished = task.finished ~= '' and task.finished or NOW
   local prune_at = math.min(tonumber(finished) + tonumber(task.keep), MOMENT_MAX)
   call('HSET', P .. 'fin', task.id, task.ended .. '\t' .. finished .. '\t' .. task.run_at)
   call('ZADD', P .. 'ended:' .. task.ended, us(prune_at), task.id)

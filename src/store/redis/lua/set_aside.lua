@@ -11,13 +11,16 @@ GUARDS  T1 the record is kept as it is, and named by doctor and by every listing
 COST    a few calls per task
 WHY     Scripts never decode a spec, so only the claimer can find that it is damaged.
 ]]
+-- include hints
+-- include claims
+-- include tasks
 local claim = ARGV[2]
 for i = 3, #ARGV do
   local id = ARGV[i]
   if call('SREM', P .. 'claim:' .. claim, id) == 1 and run_of(id) == claim then
     local h = header(call('HGET', P .. 'rec', id))
     call('HDEL', P .. 'running', id)
-    call('ZADD', P .. 'corrupt', us(now), id)
+    call('ZADD', P .. 'corrupt', NOW, id)
     if h then bump(h.queue, 'running', -1) end
   end
 end

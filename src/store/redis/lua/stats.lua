@@ -34,7 +34,7 @@ for _, queue in ipairs(queues) do
     depths[priority + 1] = call('ZCARD', key)
     if depths[priority + 1] > 0 then
       local head = see(key)
-      local count = call('ZCOUNT', key, '-inf', us(now))
+      local count = call('ZCOUNT', key, '-inf', NOW)
       due = due + count
       if count > 0 and (not oldest or tonumber(head) < oldest) then oldest = tonumber(head) end
     end
