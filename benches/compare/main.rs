@@ -8,6 +8,7 @@
 //!
 //! | measure | what it times |
 //! |---|---|
+//! | `control` | nothing: a task is left out and one comes twice, and it stops unless both are counted |
 //! | `drain` | adds in batches of 1,000, and then one worker process that runs all of them |
 //! | `one` | adds one at a time over one connection, beside `redis-benchmark` |
 //! | `lag` | 500 tasks a second: from the add to the start, and from the due time to the start |
@@ -51,7 +52,7 @@ use measure::Course;
 use peers::Peer;
 use report::Report;
 
-const MEASURES: [&str; 6] = ["drain", "one", "lag", "cpu", "alone", "mysql"];
+const MEASURES: [&str; 7] = ["control", "drain", "one", "lag", "cpu", "alone", "mysql"];
 
 fn main() {
     let words: Vec<_> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();

@@ -56,6 +56,7 @@ pub(crate) fn take(measure: &str, ready: &Ready, course: &Course) -> Vec<Run> {
         "one" => one(ready, course),
         "lag" => lags(ready, course),
         "cpu" => cpu(ready, course),
+        "control" => control(ready, course),
         _ => alone("memory:", "in memory", ready, course),
     };
     runs.unwrap_or_else(|why| {
@@ -182,6 +183,24 @@ fn cpu(ready: &Ready, course: &Course) -> Taken {
     let whole = part(0) + part(1) + part(2);
     let run = Run::new("CPU of 50,000", "s", whole).counted(tasks, &counted);
     Ok(vec![run.with("producer", part(0)).with("worker", part(1)).with("server", part(2))])
+}
+
+/// Whether counts show what they are there to show: of these tasks one is never added, and one twice.
+fn control(ready: &Ready, course: &Course) -> Taken {
+    let server = Server::redis();
+    let (url, log) = (server.url(), course.log(ready));
+    let tasks = 1000;
+    let mut worker = Program::start(ready, &["work", &url, &tasks.to_string()], &log)?;
+    worker.go();
+    let mut producer = Program::start(ready, &["tamper", &url, &tasks.to_string()], &log)?;
+    producer.go();
+    producer.done(WITHIN)?;
+    let ended = worker.done(AFTERWARDS * 4);
+    let counted = worker.stop(AFTERWARDS)?;
+    let run = Run::new("control", "runs", of(counted.executed)).counted(tasks, &counted);
+    assert_eq!(run.faults(), Some((1, 1)), "a loss and a repetition show");
+    assert!(ended.is_err(), "who lost a task is not done");
+    Ok(vec![run])
 }
 
 /// How late tasks start where scheduler and worker are one process.

@@ -46,6 +46,7 @@ pub(crate) fn run(words: &[String]) {
     match words[0].as_str() {
         "work" => runtime(2).block_on(work(url, tasks, number(3))),
         "add" => runtime(1).block_on(add(url, tasks, number(3))),
+        "tamper" => runtime(1).block_on(tamper(url, tasks)),
         "pace" => runtime(1).block_on(pace(url, tasks, number(3), words[4] == "later")),
         _ => runtime(2).block_on(alone(url, tasks, number(3))),
     }
@@ -152,6 +153,15 @@ async fn add(url: &str, tasks: usize, batch: usize) {
             scheduler.add_all(batch, Existing::Keep).await.unwrap();
         }
     }
+    say("done");
+}
+
+/// Leaves the last task out, and adds the first one twice.
+async fn tamper(url: &str, tasks: usize) {
+    let scheduler = Scheduler::new(opened(url).await);
+    wait_for_go();
+    let numbers = (0..tasks - 1).chain([0]);
+    scheduler.add_all(numbers.map(|number| task(number, 0)), Existing::Keep).await.unwrap();
     say("done");
 }
 

@@ -42,7 +42,7 @@ pub(crate) const ALL: &[Peer] = &[
         name: "taskshed",
         title: "taskshed",
         source: Source::Ours,
-        measures: &["drain", "one", "lag", "cpu", "alone", "mysql"],
+        measures: &["drain", "one", "lag", "cpu", "alone", "mysql", "control"],
         tasks: 100_000,
     },
     Peer {

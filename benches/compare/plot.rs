@@ -21,7 +21,7 @@ const TOP: f64 = 58.0;
 pub(crate) fn draw(report: &Report) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/plots");
     std::fs::create_dir_all(&folder).unwrap();
-    for rows in report.measures() {
+    for rows in report.measures().into_iter().filter(|rows| rows[0].unit != "runs") {
         let name = rows[0].name.replace([' ', ','], "-");
         std::fs::write(folder.join(format!("{name}.svg")), bars(&rows)).unwrap();
     }

@@ -44,6 +44,11 @@ impl Run {
         Self { tasks, counted: Some((counted.executed, counted.distinct)), ..self }
     }
 
+    /// How many tasks were lost, and how many runs there were too many, if that was counted.
+    pub(crate) fn faults(&self) -> Option<(usize, usize)> {
+        self.counted.map(|(executed, distinct)| (self.tasks - distinct, executed - distinct))
+    }
+
     pub(crate) fn with(mut self, part: &'static str, value: f64) -> Self {
         self.parts.push((part, value));
         self
@@ -82,12 +87,11 @@ impl Row {
 
     /// Tasks that were lost or ran twice, over all runs.
     fn faults(&self) -> String {
-        let counts = self.runs.iter().filter_map(|run| run.counted.map(|counts| (run, counts)));
         let (mut lost, mut again, mut known) = (0, 0, false);
-        for (run, (executed, distinct)) in counts {
+        for (more_lost, more_again) in self.runs.iter().filter_map(Run::faults) {
             known = true;
-            lost += run.tasks - distinct;
-            again += executed - distinct;
+            lost += more_lost;
+            again += more_again;
         }
         if known { format!("{lost} / {again}") } else { String::new() }
     }
@@ -201,6 +205,7 @@ pub(crate) fn heading(name: &str, unit: &str) -> String {
     let unit = match unit {
         "/s" => "tasks a second",
         "ms" => "milliseconds, median",
+        "runs" => "runs of 1,000 tasks, of which one was left out and one came twice",
         _ => "seconds",
     };
     format!("{name}: {unit}")
