@@ -9,6 +9,9 @@ mod cluster;
 mod exposition;
 mod helm;
 mod image;
+#[expect(dead_code, reason = "other tests make more databases and kill it")]
+#[path = "../support/mariadb_server.rs"]
+mod mariadb_server;
 mod monitoring;
 mod podman;
 mod policy;

@@ -17,13 +17,13 @@ use super::objects::Key;
 use super::objects::is_ready;
 
 /// How long services lead to a pod that leaves.
-const LAG: Duration = Duration::from_secs(2);
+pub(super) const LAG: Duration = Duration::from_secs(2);
 
 /// A handler that the image itself brings.
-const HANDLER: &str = "handlers.echo.exec={/usr/bin/taskshed,--version}";
+pub(super) const HANDLER: &str = "handlers.echo.exec={/usr/bin/taskshed,--version}";
 
 /// How long the tests let helm wait for what never comes.
-const IMPATIENCE: &str = "10s";
+pub(super) const IMPATIENCE: &str = "10s";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn helm_3_installs_upgrades_rolls_back_and_uninstalls() {
@@ -135,7 +135,7 @@ fn images(cluster: &Cluster) -> Vec<String> {
 }
 
 /// Adds a task through the Service and waits for its end.
-async fn runs_a_task(cluster: &Cluster, id: &str) {
+pub(super) async fn runs_a_task(cluster: &Cluster, id: &str) {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let task = json!({"task_id": id, "callback": "echo", "retention": "1m"});
     let added = client.post(cluster.url("/v1/tasks")).bearer_auth(TOKEN).json(&task).send().await;

@@ -15,6 +15,7 @@ mod protobuf;
 mod proxy;
 mod selection;
 mod serving;
+mod stores;
 
 mod installs;
 mod load;
@@ -41,6 +42,7 @@ use tokio::sync::MutexGuard;
 use tokio::task::JoinSet;
 
 use crate::helm::chart;
+use crate::helm::run;
 use crate::helm::tool;
 use crate::podman::done;
 use crate::podman::image;
@@ -80,7 +82,7 @@ for round in 1 2 3; do
     podman ps --all --quiet --filter "label=run=$1" | xargs --no-run-if-empty podman rm --force --time 0
 done
 podman network rm --force "$1"
-for tag in v1 v2 0.1.0; do podman rmi "localhost/$1:$tag"; done
+for tag in v1 v2 0.1.0 redis; do podman rmi "localhost/$1:$tag"; done
 "#;
 
 /// A cluster that is gone when this value is.
@@ -244,9 +246,16 @@ impl Cluster {
         format!("http://{}:8090{path}", self.kubelet.gateway)
     }
 
-    /// What containers said that ended.
+    /// What containers said: those that ended, and those that are there.
     fn logs(&self) -> String {
-        self.kubelet.logs.lock().unwrap().join("\n")
+        let mut logs = self.kubelet.logs.lock().unwrap().clone();
+        let filter = format!("label=run={}", self.kubelet.run);
+        let there = done(&["ps", "--all", "--filter", &filter, "--format", "{{.Names}}"]);
+        for name in there.lines() {
+            let (_, said) = run(podman().args(["logs", "--tail", "20", name]));
+            logs.push(format!("-- {name}\n{said}"));
+        }
+        logs.join("\n")
     }
 }
 

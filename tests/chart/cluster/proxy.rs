@@ -65,6 +65,16 @@ async fn listen(objects: Arc<Objects>, service: Key, at: (Ipv4Addr, u16)) {
     }
 }
 
+/// Lets pods reach a server of this machine that listens on the loopback, at its port of the gateway.
+pub(crate) async fn forward(gateway: Ipv4Addr, port: u16) {
+    let listener = TcpListener::bind((gateway, port)).await.unwrap();
+    let mut connections = JoinSet::new();
+    loop {
+        let (client, _) = listener.accept().await.unwrap();
+        connections.spawn(relay(client, ("127.0.0.1".to_owned(), port)));
+    }
+}
+
 async fn relay(mut client: TcpStream, pod: (String, u16)) {
     let pod = tokio::select! {
         pod = TcpStream::connect(pod) => pod,

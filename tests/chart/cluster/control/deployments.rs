@@ -68,9 +68,12 @@ fn revision(set: &Value) -> u64 {
 /// Moves replicas from the older sets to the newest one, as fast as the strategy allows.
 fn scale(kept: &mut Kept, deployment: &Value, newest: &Key) {
     let want = number(&deployment["spec"]["replicas"], 1);
-    let strategy = &deployment["spec"]["strategy"]["rollingUpdate"];
-    let (surge, may_be_away) =
-        (number(&strategy["maxSurge"], 1), number(&strategy["maxUnavailable"], 0));
+    let strategy = &deployment["spec"]["strategy"];
+    let rolling = &strategy["rollingUpdate"];
+    let (surge, may_be_away) = match strategy["type"].as_str() {
+        Some("Recreate") => (0, want),
+        _ => (number(&rolling["maxSurge"], 1), number(&rolling["maxUnavailable"], 0)),
+    };
     let sets = owned(kept, "replicasets", deployment);
     let asked = |set: &Value| number(&set["spec"]["replicas"], 0);
     let available = |set: &Value| number(&set["status"]["availableReplicas"], 0);

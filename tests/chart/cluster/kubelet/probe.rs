@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 use taskshed::clock::Clock;
 use taskshed::clock::SystemClock;
+use tokio::net::TcpStream;
 
 #[derive(Debug)]
 pub(super) struct Probes {
@@ -17,14 +18,21 @@ pub(super) struct Probes {
 
 #[derive(Debug)]
 struct Probe {
-    url: String,
-    client: reqwest::Client,
+    target: Target,
+    timeout: Duration,
     period: Duration,
     failures_max: u64,
     successes_min: u64,
     failures: u64,
     successes: u64,
     due: Duration,
+}
+
+/// What must answer.
+#[derive(Debug)]
+enum Target {
+    Http(reqwest::Client, String),
+    Tcp(Ipv4Addr, u16),
 }
 
 impl Probes {
@@ -63,22 +71,39 @@ impl Probes {
     }
 }
 
+impl Target {
+    async fn answers(&self) -> bool {
+        match self {
+            Self::Http(client, url) => {
+                let answer = client.get(url).send().await;
+                answer.is_ok_and(|answer| answer.status().as_u16() < 400)
+            }
+            Self::Tcp(ip, port) => TcpStream::connect((*ip, *port)).await.is_ok(),
+        }
+    }
+}
+
 impl Probe {
     fn new(spec: &Value, name: &str, ip: Ipv4Addr) -> Self {
         let probe = &spec[name];
-        let get = &probe["httpGet"];
-        assert!(get.is_object(), "no {name} but over HTTP can be asked: {probe}");
+        let asked = if probe["httpGet"].is_object() { "httpGet" } else { "tcpSocket" };
         let ports = spec["ports"].as_array().into_iter().flatten();
-        let named = ports.into_iter().find(|port| port["name"] == get["port"]);
-        let port = named.map_or(&get["port"], |port| &port["containerPort"]);
+        let named = ports.into_iter().find(|port| port["name"] == probe[asked]["port"]);
+        let port = named.map_or(&probe[asked]["port"], |port| &port["containerPort"]);
+        let port = u16::try_from(port.as_u64().unwrap()).unwrap();
         let seconds = |field: &str, otherwise| {
             Duration::from_secs(probe[field].as_u64().unwrap_or(otherwise))
         };
-        let timeout = seconds("timeoutSeconds", 1);
-        let client = reqwest::Client::builder().timeout(timeout).pool_max_idle_per_host(0);
+        let target = match probe["httpGet"]["path"].as_str() {
+            Some(path) => {
+                let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0);
+                Target::Http(client.build().unwrap(), format!("http://{ip}:{port}{path}"))
+            }
+            None => Target::Tcp(ip, port),
+        };
         Self {
-            url: format!("http://{ip}:{port}{}", get["path"].as_str().unwrap()),
-            client: client.no_proxy().build().unwrap(),
+            target,
+            timeout: seconds("timeoutSeconds", 1),
             period: seconds("periodSeconds", 10),
             failures_max: probe["failureThreshold"].as_u64().unwrap_or(3),
             successes_min: probe["successThreshold"].as_u64().unwrap_or(1),
@@ -94,8 +119,11 @@ impl Probe {
             return;
         }
         self.due = now + self.period;
-        let answer = self.client.get(&self.url).send().await;
-        if answer.is_ok_and(|answer| answer.status().as_u16() < 400) {
+        let is_well = tokio::select! {
+            is_well = self.target.answers() => is_well,
+            () = SystemClock.sleep(self.timeout) => false,
+        };
+        if is_well {
             (self.successes, self.failures) = (self.successes + 1, 0);
         } else {
             (self.successes, self.failures) = (0, self.failures + 1);
