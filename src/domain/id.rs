@@ -8,6 +8,7 @@
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::sync::LazyLock;
 
 use serde::Deserialize;
 use serde::Deserializer;
@@ -213,9 +214,10 @@ fn hex(uuid: Uuid) -> Arc<str> {
 }
 
 impl Default for QueueName {
-    /// The queue called `default`.
+    /// The queue called `default`. Most tasks wait there, so all of them share its name.
     fn default() -> Self {
-        Self(Arc::from("default"))
+        static DEFAULT: LazyLock<QueueName> = LazyLock::new(|| QueueName(Arc::from("default")));
+        DEFAULT.clone()
     }
 }
 

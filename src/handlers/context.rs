@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::sync::atomic::fence;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::id::NodeName;
@@ -131,8 +132,12 @@ pub struct Stopper {
 #[derive(Debug, Default)]
 struct Orders {
     cause: OnceLock<StopCause>,
-    stop: Order,
-    urgent: Order,
+    is_stopped: AtomicBool,
+    is_urgent: AtomicBool,
+    /// Tells those who wait for one of these.
+    given: Notify,
+    /// Made when somebody asks for it: most handlers do not.
+    token: OnceLock<CancellationToken>,
     completed: Mutex<Option<Box<Verdict>>>,
 }
 
@@ -140,16 +145,16 @@ impl Stopper {
     /// Tells the run to stop. The first cause stays, but a lost lease later makes it urgent.
     pub fn stop(&self, cause: StopCause) {
         let _first_stays = self.orders.cause.set(cause);
-        self.orders.stop.give();
+        self.orders.stop();
         if cause.is_urgent() {
-            self.orders.urgent.give();
+            self.orders.give(&self.orders.is_urgent);
         }
     }
 
     /// Tells the run to stop, and to end at once.
     pub fn abort(&self, cause: StopCause) {
         self.stop(cause);
-        self.orders.urgent.give();
+        self.orders.give(&self.orders.is_urgent);
     }
 
     /// Why the run is to stop, if it is.
@@ -160,16 +165,16 @@ impl Stopper {
 
     /// Returns when the run is to stop.
     pub async fn stopped(&self) {
-        self.token().cancelled().await;
+        self.orders.wait_for(&self.orders.is_stopped).await;
     }
 
     /// Returns when the run must end at once.
     pub async fn urgent(&self) {
-        self.orders.urgent.token().cancelled().await;
+        self.orders.wait_for(&self.orders.is_urgent).await;
     }
 
     fn token(&self) -> &CancellationToken {
-        self.orders.stop.token()
+        self.orders.token()
     }
 
     /// Notes that the run completed with this verdict, if a transaction of its handler's commits.
@@ -197,27 +202,38 @@ impl Stopper {
     }
 }
 
-/// An order that is given once. Its token is made when somebody waits for it: most runs end before.
-#[derive(Debug, Default)]
-struct Order {
-    is_given: AtomicBool,
-    token: OnceLock<CancellationToken>,
-}
-
-impl Order {
-    /// Gives it. Of this and a [`Order::token`] at the same moment at least one sees the other.
-    fn give(&self) {
-        self.is_given.store(true, SeqCst);
+impl Orders {
+    /// Tells the run to stop. Of this and a [`Orders::token`] at the same moment at least one sees the
+    /// other.
+    fn stop(&self) {
+        self.give(&self.is_stopped);
         fence(SeqCst);
         if let Some(token) = self.token.get() {
             token.cancel();
         }
     }
 
+    fn give(&self, order: &AtomicBool) {
+        order.store(true, SeqCst);
+        self.given.notify_waiters();
+    }
+
+    /// Returns when an order was given. It asks to be told before it looks, so that it either sees the
+    /// order or is told of it.
+    async fn wait_for(&self, order: &AtomicBool) {
+        loop {
+            let told = self.given.notified();
+            if order.load(SeqCst) {
+                return;
+            }
+            told.await;
+        }
+    }
+
     fn token(&self) -> &CancellationToken {
         let token = self.token.get_or_init(CancellationToken::new);
         fence(SeqCst);
-        if self.is_given.load(SeqCst) {
+        if self.is_stopped.load(SeqCst) {
             token.cancel();
         }
         token

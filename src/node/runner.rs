@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 use tracing::warn;
@@ -132,29 +133,11 @@ impl Runner {
     }
 
     /// Lets a run start, or says what becomes of it instead.
-    ///
-    /// The run is marked as started *before* trust is checked: who stops runs whose trust ends sees
-    /// either the mark, or a moment at which the check fails (T9).
     async fn gate(&self, run: &Run) -> Result<(), Outcome> {
-        loop {
-            let changed = run.claim.changed();
-            tokio::pin!(changed);
-            run.enter(Phase::Started);
-            if let Some(told) = run.stopper.cause() {
-                return Err(stopped(told, Duration::ZERO));
-            }
-            if self.core.is_draining() {
-                return Err(Outcome::Released);
-            }
-            if run.claim.is_trusted(self.core.clock.steady()) {
-                break;
-            }
-            run.enter(Phase::Waiting);
-            tokio::select! {
-                biased;
-                () = run.stopper.stopped() => {}
-                () = changed => {}
-            }
+        match self.look(run) {
+            Some(allowed) => allowed?,
+            // Boxed, because most runs need not wait and should not carry its size.
+            None => Box::pin(self.wait_for_trust(run)).await?,
         }
 
         let is_first = run.task.attempts_over() == 0 && run.task.crashes == 0;
@@ -167,6 +150,41 @@ impl Runner {
     }
 
     /// Calls the handler. Answers how that ended and how long it took, if there is a handler.
+    /// Whether a run may start now; nothing if that depends on trust in its claim.
+    ///
+    /// The run is marked as started *before* trust is checked: who stops runs whose trust ends sees
+    /// either the mark, or a moment at which the check fails (T9).
+    fn look(&self, run: &Run) -> Option<Result<(), Outcome>> {
+        run.enter(Phase::Started);
+        if let Some(told) = run.stopper.cause() {
+            return Some(Err(stopped(told, Duration::ZERO)));
+        }
+        if self.core.is_draining() {
+            return Some(Err(Outcome::Released));
+        }
+        if run.claim.is_trusted(self.core.clock.steady()) {
+            return Some(Ok(()));
+        }
+        run.enter(Phase::Waiting);
+        None
+    }
+
+    /// Looks again whenever something has changed.
+    async fn wait_for_trust(&self, run: &Run) -> Result<(), Outcome> {
+        loop {
+            let changed = run.claim.changed();
+            tokio::pin!(changed);
+            if let Some(allowed) = self.look(run) {
+                return allowed;
+            }
+            tokio::select! {
+                biased;
+                () = run.stopper.stopped() => {}
+                () = changed => {}
+            }
+        }
+    }
+
     async fn call(&self, run: &Arc<Run>) -> (Outcome, Option<Duration>) {
         let Some(handler) = self.core.handlers.find(&run.task.spec.callback) else {
             warn!(task.id = %run.task.id, "a task came for which there is no handler");
@@ -215,6 +233,12 @@ impl Runner {
             () = self.core.clock.sleep(timeout) => run.stopper.stop(StopCause::TimedOut),
         }
 
+        // Boxed, because a run that waits should not carry the size of being told to stop.
+        Box::pin(self.wind_down(run, guarded)).await
+    }
+
+    /// Waits for a handler that was told to stop, and no longer than it may take.
+    async fn wind_down(&self, run: &Run, guarded: &mut Guarded) -> RunEnd {
         let grace = match run.stopper.cause() {
             Some(StopCause::Draining) => DRAIN_GRACE,
             _ => GRACE,
@@ -245,6 +269,23 @@ impl Runner {
 
     /// Decides what becomes of the task, passes that on, and frees the slot.
     async fn end(&self, run: Arc<Run>, outcome: Outcome, took: Option<Duration>) {
+        let crashes = run.task.crashes;
+        if let Some(passed_on) = self.pass_on(run, outcome, took) {
+            passed_on.await;
+        }
+        self.core.slots.give_back(crashes);
+    }
+
+    /// Passes on what becomes of a task; if there is no room for that yet, answers what waits for it.
+    ///
+    /// It does so by itself in the usual case, because a run that goes on for long should not carry the
+    /// size of its verdict.
+    fn pass_on(
+        &self,
+        run: Arc<Run>,
+        outcome: Outcome,
+        took: Option<Duration>,
+    ) -> Option<Waiting<'_>> {
         run.enter(Phase::Ended);
         debug!(task.id = %run.task.id, ?outcome, "a run ended");
         let ended = Ended::from(&outcome);
@@ -262,12 +303,17 @@ impl Runner {
             verdict: decide(&run.task, outcome, &deciding),
         };
 
-        let crashes = run.task.crashes;
-        let _only_fails_when_the_node_is_gone =
-            self.verdicts.send(Decided { item, run, ended, took }).await;
-        self.core.slots.give_back(crashes);
+        match self.verdicts.try_send(Decided { item, run, ended, took }) {
+            Ok(()) | Err(TrySendError::Closed(_)) => None,
+            Err(TrySendError::Full(decided)) => Some(Box::pin(async move {
+                let _only_fails_when_the_node_is_gone = self.verdicts.send(decided).await;
+            })),
+        }
     }
 }
+
+/// What is to be waited for.
+type Waiting<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
 /// Runs a handler to its end without a node around it: nobody stops it, and no timeout strikes.
 pub(crate) async fn run_alone(handler: &dyn Handler, context: Context) -> Outcome {

@@ -274,6 +274,15 @@ fn read_claim(claim: &Claim, reply: ClaimReply) -> (Claimed, Vec<String>) {
         corrupt: aside.iter().filter_map(|id| TaskId::parse(&id.0).ok()).collect(),
     };
     let mut damaged = Vec::new();
+    let held = Row {
+        claim: claim.id.as_str().into(),
+        node: claim.holder.node.as_str().into(),
+        fence,
+        lease_end,
+        ..Row::default()
+    };
+    // Without one, each task of it is damaged.
+    let lease = held.lease().ok();
     let (mut states, mut results) = (states.into_iter(), results.into_iter());
     let rows = ids.into_iter().zip(run_ats).zip(records);
     for ((id, run_at), record) in rows {
@@ -283,10 +292,7 @@ fn read_claim(claim: &Claim, reply: ClaimReply) -> (Claimed, Vec<String>) {
             result: results.next().map_or_else(String::new, |result| result.0),
             place: "running".into(),
             run_at,
-            claim: claim.id.as_str().into(),
-            node: claim.holder.node.as_str().into(),
-            fence: fence.clone(),
-            lease_end: lease_end.clone(),
+            lease: lease.clone(),
             id: id.clone(),
             ..Row::default()
         };

@@ -36,6 +36,8 @@ pub(super) struct Row {
     pub(super) lease_end: String,
     pub(super) may_expire: String,
     pub(super) asked: String,
+    /// The lease, where the caller knows it: all tasks of a claim share its words.
+    pub(super) lease: Option<Lease>,
 }
 
 impl FromRedisValue for Row {
@@ -58,6 +60,7 @@ impl FromRedisValue for Row {
             lease_end: text(),
             may_expire: text(),
             asked: text(),
+            lease: None,
         })
     }
 }
@@ -223,7 +226,15 @@ impl Row {
         Ok((state, None, run_at))
     }
 
-    fn lease(&self) -> Result<Lease, Damaged> {
+    /// Reads the lease of a running task.
+    ///
+    /// # Errors
+    ///
+    /// If a part of it is damaged.
+    pub(super) fn lease(&self) -> Result<Lease, Damaged> {
+        if let Some(lease) = &self.lease {
+            return Ok(lease.clone());
+        }
         Ok(Lease {
             node: NodeName::parse(&self.node).map_err(|e| Damaged::of("node", e))?,
             claim_id: ClaimId::parse(&self.claim).map_err(|e| Damaged::of("claim", e))?,
