@@ -242,6 +242,10 @@ impl Orders {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
+    use futures_util::FutureExt;
+
     use super::*;
 
     #[tokio::test]
@@ -257,5 +261,21 @@ mod tests {
         stopper.stopped().await;
         stopper.urgent().await;
         assert_eq!(stopper.cause(), Some(StopCause::Cancelled));
+    }
+
+    #[test]
+    fn who_waits_for_an_order_is_told_when_it_is_given_and_of_no_other() {
+        let stopper = Stopper::default();
+        let mut stopped = pin!(stopper.stopped());
+        let mut urgent = pin!(stopper.urgent());
+        assert_eq!(stopped.as_mut().now_or_never(), None);
+        assert_eq!(urgent.as_mut().now_or_never(), None);
+
+        stopper.stop(StopCause::Cancelled);
+        assert_eq!(stopped.now_or_never(), Some(()));
+        assert_eq!(urgent.as_mut().now_or_never(), None);
+
+        stopper.abort(StopCause::Draining);
+        assert_eq!(urgent.now_or_never(), Some(()));
     }
 }
