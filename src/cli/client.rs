@@ -16,6 +16,8 @@ use serde::de::DeserializeOwned;
 use crate::clock::Clock;
 use crate::clock::SystemClock;
 use crate::config::Secret;
+use crate::domain::trace::TRACEPARENT;
+use crate::domain::trace::TraceContext;
 
 use super::failure::Failure;
 use super::failure::chain;
@@ -35,6 +37,7 @@ pub(super) struct Client {
     http: reqwest::Client,
     base: Url,
     token: Option<Secret<String>>,
+    trace: Option<TraceContext>,
 }
 
 /// An answer that is not an error.
@@ -67,7 +70,12 @@ struct Fault {
 
 impl Client {
     /// A client of the API at `server`, which `token` opens. Nothing is sent yet.
-    pub(super) fn new(server: &str, token: Option<&Secret<String>>) -> Result<Self, Failure> {
+    /// What it sends belongs to `trace`.
+    pub(super) fn new(
+        server: &str,
+        token: Option<&Secret<String>>,
+        trace: Option<TraceContext>,
+    ) -> Result<Self, Failure> {
         let refused = |why: &str| Failure::Usage(format!("server: {server:?} {why}"));
         let base = Url::parse(server).map_err(|_| refused("is not a URL"))?;
         if !matches!(base.scheme(), "http" | "https") || base.host().is_none() {
@@ -83,7 +91,7 @@ impl Client {
             http = http.no_proxy();
         }
         let http = http.build().map_err(|error| Failure::Refused(chain(&error)))?;
-        Ok(Self { http, base, token: token.cloned() })
+        Ok(Self { http, base, token: token.cloned(), trace })
     }
 
     /// Asks for what is at `path`.
@@ -179,11 +187,13 @@ impl Client {
         ))
     }
 
-    async fn respond(&self, request: RequestBuilder) -> Result<Response, Failure> {
-        let request = match &self.token {
-            Some(token) => request.bearer_auth(token.reveal()),
-            None => request,
-        };
+    async fn respond(&self, mut request: RequestBuilder) -> Result<Response, Failure> {
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token.reveal());
+        }
+        if let Some(trace) = &self.trace {
+            request = request.header(TRACEPARENT, trace.as_str());
+        }
         request.send().await.map_err(|error| self.away(error))
     }
 

@@ -43,12 +43,14 @@ use clap::Parser;
 use crate::config::Environment;
 use crate::config::File;
 use crate::config::Settings;
+use crate::domain::trace::TraceContext;
 use crate::handlers::exec;
 
 use self::arguments::Arguments;
 use self::arguments::Command;
 use self::client::Client;
 use self::failure::Failure;
+use self::output::Format;
 
 /// Runs the program with the arguments of this process.
 #[must_use]
@@ -98,33 +100,35 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         Command::Migrate(_) => migrate::run(&settings),
         Command::Copy(copy) => copy.run(&settings, arguments.output),
         Command::Import(import) => import.run(&settings, arguments.output),
-        asked => ask(asked, arguments, &settings),
+        asked => {
+            let trace = variables.text("TRACEPARENT").and_then(TraceContext::parse);
+            let client = Client::new(&settings.server, settings.token.as_ref(), trace)?;
+            ask(asked, arguments.output, &client)
+        }
     }
 }
 
 /// Runs a command that talks to a node's API.
-fn ask(command: &Command, arguments: &Arguments, settings: &Settings) -> Result<(), Failure> {
+fn ask(command: &Command, output: Option<Format>, client: &Client) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let client = Client::new(&settings.server, settings.token.as_ref())?;
-    let output = arguments.output;
     runtime.block_on(async {
         match command {
-            Command::Add(add) => add.run(&client).await,
-            Command::List(list) => list.run(&client, output).await,
-            Command::Show(show) => show.run(&client, output).await,
-            Command::Pause(change) => change.run(&client, "pause").await,
-            Command::Resume(change) => change.run(&client, "resume").await,
-            Command::Cancel(change) => change.run(&client, "cancel").await,
-            Command::Remove(change) => change.run(&client, "remove").await,
-            Command::Retry(change) => change.run(&client, "retry").await,
-            Command::Reschedule(change) => change.run(&client).await,
-            Command::Queues => queues::list(&client, output).await,
-            Command::Queue(queue) => queue.run(&client).await,
-            Command::Nodes => cluster::nodes(&client, output).await,
-            Command::Events => events::follow(&client, output).await,
-            Command::Leader(leader) => leader.run(&client, output).await,
+            Command::Add(add) => add.run(client).await,
+            Command::List(list) => list.run(client, output).await,
+            Command::Show(show) => show.run(client, output).await,
+            Command::Pause(change) => change.run(client, "pause").await,
+            Command::Resume(change) => change.run(client, "resume").await,
+            Command::Cancel(change) => change.run(client, "cancel").await,
+            Command::Remove(change) => change.run(client, "remove").await,
+            Command::Retry(change) => change.run(client, "retry").await,
+            Command::Reschedule(change) => change.run(client).await,
+            Command::Queues => queues::list(client, output).await,
+            Command::Queue(queue) => queue.run(client).await,
+            Command::Nodes => cluster::nodes(client, output).await,
+            Command::Events => events::follow(client, output).await,
+            Command::Leader(leader) => leader.run(client, output).await,
             Command::Node(command) => match command.order() {
-                Some(order) => order.run(&client).await,
+                Some(order) => order.run(client).await,
                 None => Ok(()),
             },
             #[cfg(feature = "sqlite")]

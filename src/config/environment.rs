@@ -8,6 +8,9 @@ use super::Error;
 /// What all variables of this program start with.
 const PREFIX: &str = "TASKSHED_";
 
+/// Names the trace that this process works for: a handler that adds tasks hands it on with them.
+const TRACE: &str = "TRACEPARENT";
+
 /// The variables of this program. Unknown ones are left alone: commands that a node runs find facts
 /// about their task under the same prefix.
 #[derive(Clone, Debug, Default)]
@@ -23,7 +26,8 @@ impl Environment {
             Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
         };
         let variables = env::vars_os().filter_map(text);
-        Self { variables: variables.filter(|(name, _)| name.starts_with(PREFIX)).collect() }
+        let is_ours = |name: &str| name.starts_with(PREFIX) || name == TRACE;
+        Self { variables: variables.filter(|(name, _)| is_ours(name)).collect() }
     }
 
     /// An environment of these variables, for tests.

@@ -30,6 +30,7 @@
 //! | [`durability`] | what must have happened to a write before it counts |
 //! | [`arrival`] | what becomes of a task that is moved to another store |
 //! | [`declared`] | schedules of a file, and which of two files holds |
+//! | [`trace`] | which trace a task belongs to |
 //! | [`lease`] | leases, fences, terms, and how long a node may trust them |
 
 pub mod arrival;
@@ -44,3 +45,4 @@ pub mod schedule;
 pub mod state;
 pub mod task;
 pub mod time;
+pub mod trace;

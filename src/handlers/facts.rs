@@ -1,5 +1,7 @@
 //! What handlers outside of this program are told about their run.
 
+use crate::domain::trace::TRACEPARENT;
+
 use super::Context;
 
 /// Longest trace context that is passed on; the standard's form has 55 letters.
@@ -34,13 +36,13 @@ pub(super) fn facts(context: &Context) -> [Fact; 9] {
         fact("TASKSHED_QUEUE", "taskshed-queue", Some(task.spec.queue.to_string())),
         fact("TASKSHED_GROUP_ID", "taskshed-group-id", group),
         fact("TASKSHED_NODE", "taskshed-node", Some(context.node().to_string())),
-        fact("TRACEPARENT", "traceparent", trace(context)),
+        fact("TRACEPARENT", TRACEPARENT, trace(context)),
     ]
 }
 
 /// The trace context that came with the task, if it is fit to be passed on.
 fn trace(context: &Context) -> Option<String> {
-    let text = context.task().spec.metadata.get("traceparent")?;
+    let text = context.task().spec.metadata.get(TRACEPARENT)?;
     let is_fit = (1..=TRACE_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control);
     is_fit.then(|| text.clone())
 }

@@ -30,5 +30,6 @@ mod outages;
 mod problems;
 mod reference;
 mod requests;
+mod traces;
 
 use fixture::Shed;

@@ -21,3 +21,4 @@ mod looks;
 mod moving;
 mod reference;
 mod settings;
+mod traces;

@@ -85,7 +85,10 @@ impl Place {
 
     fn settle(&self, command: &mut Command) {
         let ours = std::env::vars_os().map(|(name, _)| name);
-        for name in ours.filter(|name| name.to_string_lossy().starts_with("TASKSHED_")) {
+        let is_read = |name: &str| {
+            name.starts_with("TASKSHED_") || name.starts_with("OTEL_") || name == "TRACEPARENT"
+        };
+        for name in ours.filter(|name| is_read(&name.to_string_lossy())) {
             command.env_remove(name);
         }
         if let Some(server) = &self.server {

@@ -30,6 +30,8 @@ use crate::domain::task::Priority;
 use crate::domain::task::Spec;
 use crate::domain::time::Moment;
 use crate::domain::time::Timestamp;
+use crate::domain::trace::TRACEPARENT;
+use crate::domain::trace::TraceContext;
 
 /// Most bytes of a task's metadata, keys and values together.
 pub const METADATA_BYTES_MAX: usize = 16 << 10;
@@ -285,6 +287,17 @@ impl Task {
     /// Replaces all labels.
     pub fn metadata_all(mut self, metadata: BTreeMap<String, String>) -> Self {
         self.spec.metadata = metadata;
+        self
+    }
+
+    /// Puts the task into a trace, unless its metadata names one, or has no room for it.
+    pub fn traced(mut self, context: &TraceContext) -> Self {
+        let metadata = &mut self.spec.metadata;
+        let taken = metadata.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
+        let needed = TRACEPARENT.len() + context.as_str().len();
+        if !metadata.contains_key(TRACEPARENT) && taken + needed <= METADATA_BYTES_MAX {
+            metadata.insert(TRACEPARENT.into(), context.as_str().into());
+        }
         self
     }
 

@@ -7,13 +7,17 @@ use axum::Json;
 use axum::extract::Path;
 use axum::extract::State;
 use axum::extract::rejection::PathRejection;
+use axum::http::HeaderMap;
 use axum::http::StatusCode;
 
 use crate::config::Role;
+use crate::domain::draft::Task;
 use crate::domain::id::TaskId;
 use crate::domain::state::TaskState;
 use crate::domain::task::TaskRecord;
 use crate::domain::time::parse_duration;
+use crate::domain::trace::TRACEPARENT;
+use crate::domain::trace::TraceContext;
 use crate::events::Event;
 use crate::http::Api;
 use crate::http::WAIT_MAX;
@@ -48,14 +52,14 @@ pub(in crate::http) async fn add(
     State(api): State<Api>,
     caller: Caller,
     seed: Option<Extension<Seed>>,
+    headers: HeaderMap,
     BodyText(text): BodyText,
 ) -> Answer<(StatusCode, Json<AddedTasks>)> {
     let batch = batch::read(&text)?;
+    let tasks = traced(batch.tasks, &headers);
     let answer = match seed {
-        Some(Extension(Seed(seed))) => {
-            api.scheduler.add_again(seed, batch.tasks, batch.existing).await
-        }
-        None => api.scheduler.add_all(batch.tasks, batch.existing).await,
+        Some(Extension(Seed(seed))) => api.scheduler.add_again(seed, tasks, batch.existing).await,
+        None => api.scheduler.add_all(tasks, batch.existing).await,
     };
     let answer = answer.map_err(Problem::from);
     let which = match &answer {
@@ -72,6 +76,19 @@ pub(in crate::http) async fn add(
         }
     }
     Ok((StatusCode::CREATED, Json(AddedTasks::of(added))))
+}
+
+/// Tasks in the trace of the request that adds them. One that cannot be read, or is not one, is none.
+fn traced(tasks: Vec<Task>, headers: &HeaderMap) -> Vec<Task> {
+    let mut given = headers.get_all(TRACEPARENT).iter();
+    let context = match (given.next(), given.next()) {
+        (Some(one), None) => one.to_str().ok().and_then(TraceContext::parse),
+        _ => None,
+    };
+    match context {
+        Some(context) => tasks.into_iter().map(|task| task.traced(&context)).collect(),
+        None => tasks,
+    }
 }
 
 pub(in crate::http) async fn find(
