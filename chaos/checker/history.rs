@@ -31,6 +31,8 @@ pub(crate) enum Event {
     Exited { process: String, code: Option<i32>, signal: Option<i32> },
     /// A whole process stood still from one moment to another.
     Paused { process: String, from: u64, to: u64 },
+    /// The handlers of a process stood still, because one of them blocked what they all run on.
+    Blocked { process: String, from: u64, to: u64 },
     /// A process was told to leave in good order.
     Asked { process: String },
     /// A fault begins, or is over. One that acts on a single process names it.

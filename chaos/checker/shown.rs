@@ -137,6 +137,9 @@ fn around(event: &Event) -> Option<String> {
         Event::Paused { process, from, to } => {
             Some(format!("sees {process} stand still for {} µs", to - from))
         }
+        Event::Blocked { process, from, to } => {
+            Some(format!("sees the handlers of {process} stand still for {} µs", to - from))
+        }
         Event::Asked { process } => Some(format!("asks {process} to leave")),
         Event::Fault { fault, process, phase, .. } => {
             let on = process.as_deref().map_or(String::new(), |name| format!(" on {name}"));

@@ -143,6 +143,8 @@ pub(crate) struct Process<'a> {
     /// When it ended, with which code; no code for a signal.
     pub(crate) exited: Option<(u64, Option<i32>)>,
     pub(crate) pauses: Vec<(u64, u64)>,
+    /// When its handlers stood still and the rest of it did not.
+    pub(crate) blocks: Vec<(u64, u64)>,
 }
 
 /// A fault that acts for a while.
@@ -258,6 +260,9 @@ impl<'a> Story<'a> {
             }
             Event::Paused { process, from, to } => {
                 self.process(process).pauses.push((*from, *to));
+            }
+            Event::Blocked { process, from, to } => {
+                self.process(process).blocks.push((*from, *to));
             }
             Event::Asked { process } => self.process(process).asked = Some(line.at),
             Event::Fault { number, phase, .. } => {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::call::now;
+use crate::checker::history::Event;
 use crate::clocks::MachineClock;
 use crate::dice::Dice;
 use crate::link::Cut;
@@ -98,7 +99,10 @@ impl Nemesis {
         let Some(process) = self.any().present() else { return };
         let leases = self.dice.pick(&[0.5, 1.5, 3.0]);
         let length = self.plan.lease.mul_f64(leases);
+        let from = self.log.now_us();
         self.during("block", Some(&process), length, |is_on| process.gate.block(is_on)).await;
+        let (process, to) = (process.name.clone(), self.log.now_us());
+        self.log.write(Event::Blocked { process, from, to });
     }
 
     fn drain(&mut self) {

@@ -64,6 +64,12 @@ fn a_clock_that_jumped_ahead_ends_no_lease_that_is_trusted() {
     keeps_all_promises(391);
 }
 
+/// Guards N3: a node heard that a lease is lost while its handlers stood still, so it could stop no run.
+#[test]
+fn a_run_is_stopped_as_soon_as_its_handlers_go_on() {
+    keeps_all_promises(62_394);
+}
+
 /// Guards T5.
 #[test]
 fn an_ack_whose_claim_is_not_compared_is_noticed() {

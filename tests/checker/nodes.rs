@@ -228,6 +228,25 @@ fn a_lost_run_that_goes_on_is_found() {
     }
 }
 
+/// Guards N3: nothing can be stopped while what it runs on stands still, and everything right after.
+#[test]
+fn a_lost_run_is_stopped_when_its_handlers_go_on() {
+    for (ends, is_fine) in [(7300, true), (7600, false)] {
+        let mut hand = overlap(json!({}), ends);
+        let kept = json!({"how": "kept", "now": 5_030_000, "lost": ["c7"]});
+        hand.call(5030, "n.1", json!({"method": "keep", "claims": ["c7"]}), kept);
+        let blocked =
+            json!({"event": "blocked", "process": "n.1", "from": 5_000_000, "to": 6_500_000});
+        hand.see(8000, "chaos", blocked);
+
+        if is_fine {
+            hand.holds();
+        } else {
+            hand.breaks("N3", "task a lost its lease at 5.031000 s and ran until 7.600000 s");
+        }
+    }
+}
+
 /// Guards N4.
 #[test]
 fn a_task_that_dies_with_a_killer_is_found() {

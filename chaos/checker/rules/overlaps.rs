@@ -135,10 +135,12 @@ pub(super) fn lost_runs_are_stopped(story: &Story<'_>, findings: &mut Findings) 
     }
 }
 
-/// How long a process stood still in the time that it has to stop a run, µs.
+/// How long a process, or what its handlers run on, stood still in the time that it has to stop a
+/// run, µs.
 fn stood_still(story: &Story<'_>, process: &str, from: u64) -> u64 {
-    let pauses = story.processes.get(process).map_or(&[][..], |process| &process.pauses);
+    let Some(process) = story.processes.get(process) else { return 0 };
     let near = |(start, end): &&(u64, u64)| *start < from.saturating_add(STOP_US) && *end > from;
-    let still = pauses.iter().filter(near).map(|(start, end)| end - from.max(*start));
+    let stops = process.pauses.iter().chain(&process.blocks);
+    let still = stops.filter(near).map(|(start, end)| end - from.max(*start));
     still.fold(0, |sum: u64, us| sum.saturating_add(us)).min(NEVER / 4)
 }
