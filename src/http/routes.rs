@@ -135,7 +135,7 @@ pub(super) static ROUTES: &[Route] = &[
 impl Route {
     /// Every status of a problem that it may answer with, in order.
     pub(super) fn statuses(&self) -> Vec<u16> {
-        let mut statuses = vec![403, 500];
+        let mut statuses = vec![403];
         statuses.extend_from_slice(self.problems);
         if self.role.is_some() {
             statuses.extend([401, 429]);
@@ -144,7 +144,7 @@ impl Route {
             statuses.extend([400, 408, 409, 413, 415, 422]);
         }
         if self.asks_store {
-            statuses.push(503);
+            statuses.extend([500, 503]);
         }
         statuses.sort_unstable();
         statuses.dedup();

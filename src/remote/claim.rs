@@ -1,8 +1,10 @@
 //! A worker takes tasks, and may wait for them.
 
+use std::panic::resume_unwind;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 use tracing::warn;
@@ -122,7 +124,7 @@ impl Desk {
     async fn take_once(&self, claim: &Claim, is_repeatable: bool) -> Result<Claimed> {
         let (told, asked) = oneshot::channel();
         let (desk, claim) = (self.clone(), claim.clone());
-        self.tracker.spawn(async move {
+        let call = self.tracker.spawn(async move {
             let answer = desk.store.claim(&claim).await;
             if let Err(Ok(claimed)) = told.send(answer)
                 && !is_repeatable
@@ -130,8 +132,13 @@ impl Desk {
                 desk.put_back(claimed).await;
             }
         });
-        let gone = |error| Error::Unavailable { method: "claim", source: Box::new(error) };
-        let claimed = asked.await.map_err(gone)??;
+        let claimed = match asked.await {
+            Ok(answer) => answer?,
+            Err(gone) => match call.await.map_err(JoinError::try_into_panic) {
+                Err(Ok(panic)) => resume_unwind(panic),
+                _ => return Err(Error::Unavailable { method: "claim", source: Box::new(gone) }),
+            },
+        };
         for id in &claimed.corrupt {
             warn!(task.id = %id, "a record cannot be read and was set aside");
         }

@@ -30,6 +30,7 @@ mod outages;
 mod problems;
 mod reference;
 mod requests;
+mod statuses;
 mod traces;
 
 use fixture::Shed;

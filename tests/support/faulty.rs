@@ -26,6 +26,8 @@ pub(crate) enum Fault {
     Request,
     /// The call has its effect; the reply does not come back.
     Reply,
+    /// The program has a fault.
+    Panic,
 }
 
 /// A store that can be cut off, frozen, or made to lose single requests and replies.
@@ -40,6 +42,7 @@ pub(crate) struct Faulty {
 #[derive(Debug)]
 struct Faults {
     planned: Mutex<HashMap<&'static str, (Fault, usize)>>,
+    next: Mutex<Option<Fault>>,
     calls: Mutex<HashMap<&'static str, usize>>,
     is_cut: watch::Sender<bool>,
     is_frozen: watch::Sender<bool>,
@@ -53,6 +56,7 @@ impl Faulty {
     pub(crate) fn new(inner: Arc<dyn Store>) -> Self {
         let faults = Faults {
             planned: Mutex::default(),
+            next: Mutex::default(),
             calls: Mutex::default(),
             is_cut: watch::Sender::new(false),
             is_frozen: watch::Sender::new(false),
@@ -104,6 +108,16 @@ impl Faulty {
         self.faults.is_parted.store(is_parted, Relaxed);
     }
 
+    /// The next call of any method has this fault.
+    pub(crate) fn plan_next(&self, fault: Fault) {
+        *locked(&self.faults.next) = Some(fault);
+    }
+
+    /// How often the store was called.
+    pub(crate) fn all_calls(&self) -> usize {
+        locked(&self.faults.calls).values().sum()
+    }
+
     /// How often `method` was called.
     pub(crate) fn calls(&self, method: &'static str) -> usize {
         locked(&self.faults.calls).get(method).copied().unwrap_or(0)
@@ -125,6 +139,7 @@ impl Faulty {
         match self.next_fault(method) {
             None => call.await,
             Some(Fault::Request) => Err(lost(method, "request lost")),
+            Some(Fault::Panic) => panic!("a fault of ours"),
             Some(Fault::Reply) => {
                 call.await?;
                 Err(lost(method, "reply lost"))
@@ -133,6 +148,9 @@ impl Faulty {
     }
 
     fn next_fault(&self, method: &'static str) -> Option<Fault> {
+        if let Some(fault) = locked(&self.faults.next).take() {
+            return Some(fault);
+        }
         let mut planned = locked(&self.faults.planned);
         let (fault, left) = planned.get_mut(method)?;
         let fault = *fault;
