@@ -336,6 +336,10 @@ impl Hints for RemoteHints {
             }
         }
     }
+
+    async fn end(self: Box<Self>) {
+        self.inner.end().await;
+    }
 }
 
 #[async_trait]

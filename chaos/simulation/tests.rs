@@ -64,6 +64,12 @@ fn a_clock_that_jumped_ahead_ends_no_lease_that_is_trusted() {
     keeps_all_promises(391);
 }
 
+/// Guards N1: a node that drained handed a task back while it still took hints, and took the one for it.
+#[test]
+fn the_hint_of_what_is_handed_back_is_for_others() {
+    keeps_all_promises(72_190);
+}
+
 /// Guards N3: a node heard that a lease is lost while its handlers stood still, so it could stop no run.
 #[test]
 fn a_run_is_stopped_as_soon_as_its_handlers_go_on() {

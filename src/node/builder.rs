@@ -242,6 +242,7 @@ impl Builder {
             skew_us: AtomicI64::new(0),
             draining: CancellationToken::new(),
             is_draining: AtomicBool::new(false),
+            deaf: CancellationToken::new(),
             claimed_out: CancellationToken::new(),
             stopping: CancellationToken::new(),
             gone: CancellationToken::new(),

@@ -69,6 +69,8 @@ pub(super) struct Core {
     pub(super) draining: CancellationToken,
     /// The same, for those who look at it for each task.
     pub(super) is_draining: AtomicBool,
+    /// No hint is taken any more.
+    pub(super) deaf: CancellationToken,
     /// No claim is under way, nor will one be.
     pub(super) claimed_out: CancellationToken,
     /// What runs is to end at once.

@@ -6,7 +6,11 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use tokio::sync::Notify;
 
+use crate::store::Hints;
+use crate::store::Result;
+
 use super::core::Core;
+use super::keeper::LEAVE_TIMEOUT;
 use super::outage::Outage;
 
 /// Where hints arrive.
@@ -33,27 +37,54 @@ impl HintBox {
     }
 }
 
-/// Listens for hints and passes them on, until it is dropped; ends if the store gives none.
+/// Listens for hints and passes them on until the node drains; ends if the store gives none.
 ///
-/// When hints broke, some may be lost: the claimer then looks for itself.
+/// When hints broke, some may be lost: the claimer then looks for itself. A node that drains is deaf
+/// before it hands anything back, or the hint of what it hands back could be given to itself.
 pub(super) async fn listen(core: Arc<Core>, hints: Arc<HintBox>) {
+    let _deaf_at_the_end = core.deaf.clone().drop_guard();
     let mut outage = Outage::new("hints");
     loop {
-        let error = match core.store.hints(&core.process).await {
+        let asked = tokio::select! {
+            biased;
+            () = core.draining.cancelled() => return,
+            asked = core.store.hints(&core.process) => asked,
+        };
+        let error = match asked {
             Ok(None) => return,
             Err(error) => error,
-            Ok(Some(mut stream)) => {
+            Ok(Some(stream)) => {
                 outage.over();
                 hints.set(true);
-                loop {
-                    match stream.next().await {
-                        Ok(()) => hints.arrived.notify_one(),
-                        Err(error) => break error,
-                    }
+                match pass_on(&core, &hints, stream).await {
+                    Ok(()) => return,
+                    Err(error) => error,
                 }
             }
         };
         hints.set(false);
-        outage.wait(&core, &error).await;
+        tokio::select! {
+            biased;
+            () = core.draining.cancelled() => return,
+            () = outage.wait(&core, &error) => {}
+        }
     }
+}
+
+/// Passes hints on until they break, or the node drains.
+async fn pass_on(core: &Core, hints: &HintBox, mut stream: Box<dyn Hints>) -> Result<()> {
+    loop {
+        tokio::select! {
+            biased;
+            () = core.draining.cancelled() => break,
+            hint = stream.next() => hint?,
+        }
+        hints.arrived.notify_one();
+    }
+    tokio::select! {
+        biased;
+        () = stream.end() => {}
+        () = core.clock.sleep(LEAVE_TIMEOUT) => {}
+    }
+    Ok(())
 }

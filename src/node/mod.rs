@@ -192,6 +192,8 @@ impl Wired {
             let hints = Arc::new(HintBox::default());
             if core.config.wake == crate::config::Wake::EventDriven {
                 place.spawn(&mut loops, hints::listen(Arc::clone(core), Arc::clone(&hints)));
+            } else {
+                core.deaf.cancel();
             }
             let claimer = Claimer::new(Arc::clone(core), Arc::clone(&runner), ahead.clone());
             let stop = core.draining.clone();
@@ -201,6 +203,7 @@ impl Wired {
                 drop(claimed_out);
             });
         } else {
+            core.deaf.cancel();
             core.claimed_out.cancel();
         }
         let mut leader = JoinSet::new();

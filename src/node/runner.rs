@@ -270,6 +270,10 @@ impl Runner {
     /// Decides what becomes of the task, passes that on, and frees the slot.
     async fn end(&self, run: Arc<Run>, outcome: Outcome, took: Option<Duration>) {
         let crashes = run.task.crashes;
+        if matches!(outcome, Outcome::Released) && self.core.is_draining() {
+            // The hint of what is handed back is for others. Boxed, because most runs need not wait.
+            Box::pin(self.core.deaf.cancelled()).await;
+        }
         if let Some(passed_on) = self.pass_on(run, outcome, took) {
             passed_on.await;
         }

@@ -346,6 +346,10 @@ pub trait Hints: Send {
     ///
     /// Dropping the future loses no hint.
     async fn next(&mut self) -> Result<()>;
+
+    /// Stops listening: what becomes claimable after this returned is told to others. Dropping the
+    /// stream does the same, perhaps a moment later.
+    async fn end(self: Box<Self>) {}
 }
 
 /// What the leader needs, and what shows who leads.

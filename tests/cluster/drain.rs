@@ -71,6 +71,35 @@ async fn what_was_claimed_ahead_is_handed_back_unharmed() {
     assert!(!shed.rest().iter().any(|event| matches!(event, Event::Started { .. })));
 }
 
+/// Guards N1: the hint of what is handed back is for others. Whoever leaves waits for hints, too, until it
+/// drains, so in some rounds the hint would be its own.
+#[tokio::test]
+async fn what_is_handed_back_runs_elsewhere_at_once() {
+    for round in 0..8 {
+        let (mut shed, clock) = Shed::manual();
+        let mut lives = Vec::new();
+        for name in ["a", "b"] {
+            let live = Live::start(shed.node(name).handler("x", fine));
+            until("the node is there", async || live.handle.is_ready()).await;
+            lives.push(live);
+        }
+        until("both wait", async || shed.store.calls("claim") >= 2).await;
+        let id = shed.add(task("x").run_in(MS * 40)).await;
+        let claimed = async || lives.iter().position(|live| live.handle.status().held == 1);
+        until("the task is claimed ahead", async || claimed().await.is_some()).await;
+        let holder = claimed().await.unwrap();
+
+        let leaver = lives.remove(holder);
+        assert!(leaver.drain().await.is_clean());
+        let what = format!("the other one claims it in round {round}");
+        until(&what, async || lives[0].handle.status().held == 1).await;
+
+        clock.advance(MS * 40);
+        shed.started(&id).await;
+        assert!(lives.remove(0).drain().await.is_clean());
+    }
+}
+
 /// Guards N1: at the drain timeout runs are told, and their tasks released without charge.
 #[tokio::test]
 async fn at_the_drain_timeout_runs_are_told_and_their_tasks_handed_back() {

@@ -5,6 +5,7 @@
 #[expect(dead_code, reason = "other tests need more of it")]
 #[path = "../support/exposition.rs"]
 mod exposition;
+#[expect(dead_code, reason = "other tests need more faults")]
 #[path = "../support/faulty.rs"]
 mod faulty;
 mod shed;

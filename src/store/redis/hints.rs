@@ -9,6 +9,8 @@ use futures_util::StreamExt;
 use redis::Client;
 use redis::Msg;
 use redis::RedisError;
+use redis::aio::PubSubSink;
+use redis::aio::PubSubStream;
 use tokio::time::timeout;
 
 use crate::store::Error;
@@ -26,13 +28,20 @@ pub(super) type Messages = Pin<Box<dyn Stream<Item = Msg> + Send>>;
 
 /// Messages on the channel of one process.
 pub(super) struct RedisHints {
-    messages: Messages,
+    channel: String,
+    orders: PubSubSink,
+    messages: PubSubStream,
 }
 
 impl RedisHints {
     pub(super) async fn subscribe(address: &Address, channel: &str) -> Result<Self> {
-        let messages = async { listen(address.primary().await?, &[channel.to_owned()]).await };
-        Ok(Self { messages: in_time(messages).await? })
+        let subscribed = async {
+            let mut listener = address.primary().await?.get_async_pubsub().await?;
+            listener.subscribe(channel).await?;
+            Ok(listener.split())
+        };
+        let (orders, messages) = in_time(subscribed).await?;
+        Ok(Self { channel: channel.to_owned(), orders, messages })
     }
 }
 
@@ -67,6 +76,11 @@ impl Hints for RedisHints {
             }
         }
         Err(closed())
+    }
+
+    async fn end(mut self: Box<Self>) {
+        // If this fails the connection is broken, and nobody listens on it either.
+        drop(in_time(self.orders.unsubscribe(&self.channel)).await);
     }
 }
 

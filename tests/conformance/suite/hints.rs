@@ -196,6 +196,21 @@ async fn a_hint_goes_to_a_process_that_listens() {
     alive.hears("it is the only one that can").await;
 }
 
+/// Guards N1: what is handed back right after a process stopped listening is told to others.
+#[tokio::test]
+async fn who_has_stopped_listening_takes_no_hint() {
+    let shed = super::shed().await;
+    let mut alive = Waiter::waiting(&shed, "node-1").await;
+    for gone in ["node-0", "node-2"] {
+        let waiter = Waiter::waiting(&shed, gone).await;
+        waiter.hints.end().await;
+    }
+
+    shed.add([task("a")]).await;
+
+    alive.hears("it is the only one that can").await;
+}
+
 #[tokio::test]
 async fn a_process_that_leaves_does_not_wait_any_more() {
     let shed = super::shed().await;
