@@ -349,6 +349,7 @@ pub trait Hints: Send {
 
     /// Stops listening: what becomes claimable after this returned is told to others. Dropping the
     /// stream does the same, perhaps a moment later.
+    #[must_use = "it listens until this was waited for"]
     async fn end(self: Box<Self>) {}
 }
 
