@@ -22,6 +22,7 @@
 pub mod connect;
 mod entry;
 pub mod error;
+mod hints;
 mod listing;
 mod measured;
 pub mod memory;
@@ -59,6 +60,7 @@ pub use connect::connect;
 pub use connect::open;
 pub use error::Error;
 pub use error::Result;
+pub use hints::Hints;
 pub use measured::measured;
 pub use reply::*;
 pub use request::*;
@@ -331,26 +333,6 @@ pub trait Queue: Send + Sync {
     fn database(&self) -> Option<&(dyn Any + Send + Sync)> {
         None
     }
-}
-
-/// A stream of hints.
-#[async_trait]
-pub trait Hints: Send {
-    /// Returns when there is a hint; several at once count as one.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Unavailable`] if the connection broke; ask for new [`Queue::hints`].
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future loses no hint.
-    async fn next(&mut self) -> Result<()>;
-
-    /// Stops listening: what becomes claimable after this returned is told to others. Dropping the
-    /// stream does the same, perhaps a moment later.
-    #[must_use = "it listens until this was waited for"]
-    async fn end(self: Box<Self>) {}
 }
 
 /// What the leader needs, and what shows who leads.
