@@ -9,7 +9,8 @@
 //! 7. `transactions`, with the feature `sqlite`: tasks and effects by one commit.
 //! 8. [HTTP handlers](http_handlers): endpoints that run tasks, and how they verify who asks.
 //! 9. [Testing](testing): handlers without servers and without sleeping.
-//! 10. [On Kubernetes](kubernetes): an image, a chart, pools of pods, and how they leave.
+//! 10. [Traces](traces): from an add to the last handler.
+//! 11. [On Kubernetes](kubernetes): an image, a chart, pools of pods, and how they leave.
 
 #[doc = include_str!("../docs/guide/start.md")]
 pub mod start {}
@@ -38,6 +39,9 @@ pub mod http_handlers {}
 
 #[doc = include_str!("../docs/guide/testing.md")]
 pub mod testing {}
+
+#[doc = include_str!("../docs/guide/traces.md")]
+pub mod traces {}
 
 #[doc = include_str!("../docs/guide/kubernetes.md")]
 pub mod kubernetes {}

@@ -53,13 +53,13 @@
 //! | [`testing`] | a manual clock, and tasks that run inside a test |
 //! | [`domain`] | the vocabulary, and every decision |
 //! | [`store`] | the contract of stores, and the stores |
-//! | [`config`], [`events`], [`metrics`], [`clock`] | the knobs of a node, what it tells and counts, and its time |
+//! | [`config`], [`events`], [`metrics`], [`traces`], [`clock`] | the knobs of a node, what it tells and counts, and its time |
 //! | `http` | the API of a node, with the feature `server` |
 //!
 //! # Features
 //!
 //! `redis`, `sqlite` and `mysql` (stores), `server` (the HTTP API), `http-handlers` (endpoints that run tasks),
-//! `cli` (the program `taskshed`); all are on unless `default-features = false`. The memory store is always there.
+//! `cli` (the program `taskshed`), `otlp` (that program sends traces); all are on unless `default-features = false`. The memory store is always there.
 
 #[cfg(feature = "cli")]
 pub mod cli;
@@ -78,6 +78,7 @@ pub mod remote;
 pub mod scheduler;
 pub mod store;
 pub mod testing;
+pub mod traces;
 
 pub use domain::draft::Task;
 pub use handlers::Context;

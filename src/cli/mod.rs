@@ -32,6 +32,8 @@ mod queues;
 mod schedules;
 mod store;
 mod tasks;
+#[cfg(feature = "otlp")]
+mod traces;
 
 use std::env;
 use std::io;
@@ -93,7 +95,9 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.command {
         Command::Completions(completions) => completions.run(),
         Command::Config(config) => config.run(&settings, arguments.output),
-        Command::Node(command) if command.order().is_none() => node::run(&settings, declared),
+        Command::Node(command) if command.order().is_none() => {
+            node::run(&settings, &variables, declared)
+        }
         #[cfg(feature = "sqlite")]
         Command::Demo(demo) => demo.run(),
         Command::Doctor(_) => doctor::run(&settings, arguments.output),

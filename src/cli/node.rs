@@ -21,6 +21,7 @@ use tracing::warn;
 use crate::clock::Clock;
 use crate::clock::SystemClock;
 use crate::config::Endpoint;
+use crate::config::Environment;
 use crate::config::HandlerSettings;
 use crate::config::Means;
 use crate::config::Settings;
@@ -41,10 +42,13 @@ use crate::node::Node;
 use crate::node::NodeHandle;
 use crate::scheduler::Scheduler;
 use crate::store::measured;
+use crate::traces::Traces;
 
 use super::failure::Failure;
 use super::output;
 use super::store;
+#[cfg(feature = "otlp")]
+use super::traces::Exporter;
 
 /// How long the API may take to end after the node has.
 const CLOSE_WITHIN: Duration = Duration::from_millis(250);
@@ -53,14 +57,28 @@ const CLOSE_WITHIN: Duration = Duration::from_millis(250);
 const READY_AGAIN_AFTER: Duration = Duration::from_millis(10);
 
 /// Runs a node until it is told to stop.
-pub(super) fn run(settings: &Settings, declared: Option<Declared>) -> Result<(), Failure> {
+pub(super) fn run(
+    settings: &Settings,
+    variables: &Environment,
+    declared: Option<Declared>,
+) -> Result<(), Failure> {
+    #[cfg(feature = "otlp")]
+    let exporter = Exporter::start(variables, settings.node.name.as_str())?;
+    #[cfg(feature = "otlp")]
+    let traces = exporter.as_ref().map(Exporter::traces);
+    #[cfg(not(feature = "otlp"))]
+    let (traces, _) = (None, variables);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let ended = runtime.block_on(serve(settings, declared));
+    let ended = runtime.block_on(serve(settings, declared, traces));
     runtime.shutdown_background();
     ended
 }
 
-async fn serve(settings: &Settings, declared: Option<Declared>) -> Result<(), Failure> {
+async fn serve(
+    settings: &Settings,
+    declared: Option<Declared>,
+    traces: Option<Arc<dyn Traces>>,
+) -> Result<(), Failure> {
     let store = store::open(settings)?;
     store.prepare().await.map_err(|error| store::explain(settings, &error))?;
     let listener = bind(settings.listen).await?;
@@ -73,18 +91,24 @@ async fn serve(settings: &Settings, declared: Option<Declared>) -> Result<(), Fa
     if let Some(declared) = declared {
         node = node.schedules(declared);
     }
+    if let Some(traces) = &traces {
+        node = node.traces(Arc::clone(traces));
+    }
     let node = node.build().map_err(|error| Failure::Usage(error.to_string()))?;
 
     let handle = node.handle();
     let looked_at = handle.clone();
     let store = measured(store, metrics.clone(), Arc::new(SystemClock));
     let scheduler = Scheduler::new(store).kwargs_bytes_max(settings.max_kwargs_bytes);
-    let api = api(settings, scheduler)?
+    let mut api = api(settings, scheduler)?
         .readiness(move || readiness(&looked_at))
         .leaving(handle.draining())
         .events(events)
         .metrics(metrics)
         .default_timeout(settings.node.default_timeout);
+    if let Some(traces) = traces {
+        api = api.traces(traces);
+    }
     let greeting = greeting(settings, listener.local_addr()?);
     let (told, closing) = (CancellationToken::new(), CancellationToken::new());
     let signals = Signals::listen()?;

@@ -8,10 +8,13 @@ use super::Error;
 /// What all variables of this program start with.
 const PREFIX: &str = "TASKSHED_";
 
+/// What the variables of OpenTelemetry start with.
+const TELEMETRY: &str = "OTEL_";
+
 /// Names the trace that this process works for: a handler that adds tasks hands it on with them.
 const TRACE: &str = "TRACEPARENT";
 
-/// The variables of this program. Unknown ones are left alone: commands that a node runs find facts
+/// The variables that this program reads. Unknown ones are left alone: commands that a node runs find facts
 /// about their task under the same prefix.
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
@@ -26,7 +29,8 @@ impl Environment {
             Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
         };
         let variables = env::vars_os().filter_map(text);
-        let is_ours = |name: &str| name.starts_with(PREFIX) || name == TRACE;
+        let is_ours =
+            |name: &str| name.starts_with(PREFIX) || name.starts_with(TELEMETRY) || name == TRACE;
         Self { variables: variables.filter(|(name, _)| is_ours(name)).collect() }
     }
 

@@ -17,6 +17,8 @@ use crate::domain::id::NodeName;
 use crate::domain::lease::Fence;
 use crate::domain::state::Verdict;
 use crate::domain::task::TaskRecord;
+use crate::domain::trace::TRACEPARENT;
+use crate::domain::trace::TraceContext;
 use crate::store::Store;
 
 /// Why a run is to stop.
@@ -51,6 +53,7 @@ pub struct Context {
     timeout: Duration,
     stopper: Stopper,
     store: Arc<dyn Store>,
+    trace: Option<Arc<TraceContext>>,
 }
 
 impl Context {
@@ -61,7 +64,13 @@ impl Context {
         stopper: Stopper,
         store: Arc<dyn Store>,
     ) -> Self {
-        Self { task, node, timeout, stopper, store }
+        Self { task, node, timeout, stopper, store, trace: None }
+    }
+
+    /// The same inside a span of its own.
+    pub(crate) fn traced(mut self, context: TraceContext) -> Self {
+        self.trace = Some(Arc::new(context));
+        self
     }
 
     /// The task.
@@ -89,6 +98,16 @@ impl Context {
     #[must_use]
     pub fn node(&self) -> &NodeName {
         &self.node
+    }
+
+    /// Trace context to hand on, in the form of the W3C's `traceparent`: that of this run's span, or,
+    /// where nobody takes spans, what came with the task.
+    ///
+    /// A task that the run adds belongs to the trace with `.metadata("traceparent", …)`.
+    #[must_use]
+    pub fn traceparent(&self) -> Option<&str> {
+        let own = self.trace.as_deref().map(TraceContext::as_str);
+        own.or_else(|| self.task.spec.metadata.get(TRACEPARENT).map(String::as_str))
     }
 
     /// How long the run may take from its start.

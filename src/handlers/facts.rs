@@ -40,9 +40,9 @@ pub(super) fn facts(context: &Context) -> [Fact; 9] {
     ]
 }
 
-/// The trace context that came with the task, if it is fit to be passed on.
+/// The trace context of the run, if it is fit to be passed on.
 fn trace(context: &Context) -> Option<String> {
-    let text = context.task().spec.metadata.get(TRACEPARENT)?;
+    let text = context.traceparent()?;
     let is_fit = (1..=TRACE_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control);
-    is_fit.then(|| text.clone())
+    is_fit.then(|| text.to_owned())
 }

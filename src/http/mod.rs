@@ -25,6 +25,7 @@ mod router;
 mod routes;
 mod serve;
 mod tls;
+mod traced;
 mod wire;
 
 use std::fmt;
@@ -40,6 +41,7 @@ use crate::events::Events;
 use crate::metrics::Metrics;
 use crate::remote::Desk;
 use crate::scheduler::Scheduler;
+use crate::traces::Traces;
 
 pub use body::BODY_BYTES_MAX;
 pub use router::router;
@@ -76,6 +78,7 @@ pub struct Api {
     desk: Desk,
     events: Events,
     metrics: Metrics,
+    traces: Option<Arc<dyn Traces>>,
     log: Log,
     clock: Arc<dyn Clock>,
     readiness: Arc<dyn Fn() -> Readiness + Send + Sync>,
@@ -99,6 +102,7 @@ impl Api {
             desk: Desk::new(scheduler.store(), Arc::clone(&clock)).events(events.clone()),
             events,
             metrics: Metrics::default(),
+            traces: None,
             log: Log::default(),
             scheduler,
             clock,
@@ -133,6 +137,13 @@ impl Api {
     pub fn metrics(mut self, metrics: Metrics) -> Self {
         self.desk = self.desk.metrics(metrics.clone());
         self.metrics = metrics;
+        self
+    }
+
+    /// Tells `traces` of each add, and puts tasks beneath that.
+    #[must_use]
+    pub fn traces(mut self, traces: Arc<dyn Traces>) -> Self {
+        self.traces = Some(traces);
         self
     }
 

@@ -26,6 +26,8 @@ use crate::metrics::Tally;
 use crate::store::AckItem;
 use crate::store::Acked;
 use crate::store::BATCH_MAX;
+use crate::traces::End as SpanEnd;
+use crate::traces::Span;
 
 use super::core::Core;
 use super::outage::Outage;
@@ -46,6 +48,8 @@ pub(super) struct Decided {
     pub(super) ended: Ended,
     /// From the handler's start to its end, if it was called.
     pub(super) took: Option<Duration>,
+    /// The span of this, if anybody takes spans.
+    pub(super) ack: Option<Box<dyn Span>>,
 }
 
 /// How a run ended, and how long its handler took, if it was called.
@@ -134,7 +138,9 @@ async fn send_to(hindrance: Hindrance, core: Arc<Core>, batch: Vec<Decided>) -> 
 async fn send(core: Arc<Core>, batch: Vec<Decided>) {
     let (mut items, mut runs) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
     let mut ends = Vec::with_capacity(batch.len());
+    let mut spans = Vec::new();
     for decided in batch {
+        spans.extend(decided.ack.map(|span| (items.len(), span)));
         items.push(decided.item);
         runs.push(decided.run);
         ends.push((decided.ended, decided.took));
@@ -153,6 +159,10 @@ async fn send(core: Arc<Core>, batch: Vec<Decided>) {
     outage.over();
     debug_assert_eq!(acked.len(), items.len(), "a store answers each item");
     core.claims.acked(&runs);
+    for (at, span) in spans {
+        let outcome = if acked.get(at) == Some(&Acked::Done) { "done" } else { "stale" };
+        span.end(SpanEnd { outcome, ..SpanEnd::default() });
+    }
     count(&core, sender, &items, (&runs, &ends), &acked);
     debug!(count = items.len(), "verdicts were sent");
     if core.events.has_listeners() {

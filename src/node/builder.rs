@@ -32,6 +32,7 @@ use crate::leader::Seen;
 use crate::metrics::Metrics;
 use crate::store::Store;
 use crate::store::measured;
+use crate::traces::Traces;
 
 use super::Node;
 use super::claims::Claims;
@@ -52,6 +53,7 @@ pub struct Builder {
     clock: Arc<dyn Clock>,
     events: Events,
     metrics: Metrics,
+    traces: Option<Arc<dyn Traces>>,
     seed: Option<u64>,
     place: Place,
     declared: Option<Arc<Declared>>,
@@ -63,8 +65,8 @@ impl Builder {
         let clock = Arc::new(SystemClock);
         let (events, metrics) = (Events::default(), Metrics::default());
         let place = Place::Apart;
-        let (handlers, seed, declared) = (Handlers::default(), None, None);
-        Self { store, config, handlers, clock, events, metrics, seed, place, declared }
+        let (handlers, traces, seed, declared) = (Handlers::default(), None, None, None);
+        Self { store, config, handlers, clock, events, metrics, traces, seed, place, declared }
     }
 
     /// Takes all settings at once, in place of those set before.
@@ -192,6 +194,12 @@ impl Builder {
         self
     }
 
+    /// Tells `traces` of each run, its claim and its ack.
+    pub fn traces(mut self, traces: Arc<dyn Traces>) -> Self {
+        self.traces = Some(traces);
+        self
+    }
+
     /// Makes all chance follow from `seed` and the node's name, for tests.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
@@ -227,6 +235,7 @@ impl Builder {
             other_runs: metrics.others(),
             callbacks,
             metrics,
+            traces: self.traces,
             handlers: self.handlers,
             declared: self.declared,
             seen: Seen::new(Arc::clone(&clock), self.events.clone()),

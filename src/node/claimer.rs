@@ -177,7 +177,8 @@ impl Claimer {
 
         debug!(count, more = claimed.more, "tasks were claimed");
         let trusted_until = sent + trusted_for(claim.ttl);
-        let held = HeldClaim::new(claim.id, count, trusted_until);
+        let times = (sent, self.core.clock.steady());
+        let held = HeldClaim::new(claim.id, count, trusted_until, times);
         let mut runs = Vec::with_capacity(count);
         for task in claimed.tasks {
             self.core.slots.note_suspect(task.crashes);

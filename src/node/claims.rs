@@ -31,6 +31,9 @@ use super::run::Run;
 #[derive(Debug)]
 pub(super) struct HeldClaim {
     pub(super) id: ClaimId,
+    /// Steady counts from before it was asked for and after it was answered.
+    pub(super) asked_at: Duration,
+    pub(super) answered_at: Duration,
     trusted_until_us: AtomicU64,
     is_lost: AtomicBool,
     unacked: AtomicUsize,
@@ -38,10 +41,18 @@ pub(super) struct HeldClaim {
 }
 
 impl HeldClaim {
-    /// A claim of `count` tasks that is trusted until the steady count `trusted_until`.
-    pub(super) fn new(id: ClaimId, count: usize, trusted_until: Duration) -> Arc<Self> {
+    /// A claim of `count` tasks that is trusted until the steady count `trusted_until`; it was asked
+    /// for and answered at the steady counts `times`.
+    pub(super) fn new(
+        id: ClaimId,
+        count: usize,
+        trusted_until: Duration,
+        times: (Duration, Duration),
+    ) -> Arc<Self> {
         Arc::new(Self {
             id,
+            asked_at: times.0,
+            answered_at: times.1,
             trusted_until_us: AtomicU64::new(whole_us(trusted_until)),
             is_lost: AtomicBool::new(false),
             unacked: AtomicUsize::new(count),

@@ -24,6 +24,7 @@ use crate::metrics::Runs;
 use crate::store::Holder;
 use crate::store::HolderKind;
 use crate::store::Store;
+use crate::traces::Traces;
 
 use super::claims::Claims;
 use super::dice::Dice;
@@ -44,6 +45,8 @@ pub(super) struct Core {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) events: Events,
     pub(super) metrics: Metrics,
+    /// Takes spans, if anybody does.
+    pub(super) traces: Option<Arc<dyn Traces>>,
     /// What is counted of the runs of each of `callbacks`, in their order.
     pub(super) runs: Vec<Arc<Runs>>,
     /// The same of those that have no handler here.

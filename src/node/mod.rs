@@ -46,6 +46,7 @@ mod run;
 mod runner;
 mod slots;
 mod store_time;
+mod traced;
 
 use std::future::Future;
 use std::io;

@@ -33,6 +33,7 @@ use crate::handlers::Running;
 use crate::handlers::StopCause;
 use crate::metrics::Ended;
 use crate::store::AckItem;
+use crate::traces::Span;
 
 use super::acker::Decided;
 use super::core::Core;
@@ -45,6 +46,7 @@ use super::place::Place;
 use super::place::until_gone;
 use super::run::Phase;
 use super::run::Run;
+use super::traced::RunSpan;
 
 /// How long a run may take to end after it was told to stop.
 const GRACE: Duration = Duration::from_secs(6);
@@ -107,7 +109,7 @@ impl Runner {
 
     /// Ends a run that was not started, with its task handed back.
     pub(super) async fn release(&self, run: Arc<Run>) {
-        self.end(run, Outcome::Released, None).await;
+        self.end(run, Outcome::Released.into()).await;
     }
 
     /// Hands runs that were not started back, from outside the runtime.
@@ -125,11 +127,11 @@ impl Runner {
     }
 
     async fn execute(self: Arc<Self>, run: Arc<Run>) {
-        let (outcome, took) = match self.gate(&run).await {
+        let end = match self.gate(&run).await {
             Ok(()) => self.call(&run).await,
-            Err(outcome) => (outcome, None),
+            Err(outcome) => outcome.into(),
         };
-        self.end(run, outcome, took).await;
+        self.end(run, end).await;
     }
 
     /// Lets a run start, or says what becomes of it instead.
@@ -149,7 +151,6 @@ impl Runner {
         }
     }
 
-    /// Calls the handler. Answers how that ended and how long it took, if there is a handler.
     /// Whether a run may start now; nothing if that depends on trust in its claim.
     ///
     /// The run is marked as started *before* trust is checked: who stops runs whose trust ends sees
@@ -185,10 +186,11 @@ impl Runner {
         }
     }
 
-    async fn call(&self, run: &Arc<Run>) -> (Outcome, Option<Duration>) {
+    /// Calls the handler, if there is one.
+    async fn call(&self, run: &Arc<Run>) -> CallEnd {
         let Some(handler) = self.core.handlers.find(&run.task.spec.callback) else {
             warn!(task.id = %run.task.id, "a task came for which there is no handler");
-            return (Outcome::Snoozed(NO_HANDLER_WAIT), None);
+            return Outcome::Snoozed(NO_HANDLER_WAIT).into();
         };
         let timeout = self.timeout(run, &**handler);
         let started_at = self.core.clock.steady();
@@ -200,13 +202,17 @@ impl Runner {
             self.core.events.tell(Event::Started { run, lag });
         }
 
-        let context = Context::new(
+        let span = RunSpan::begin(&self.core, run);
+        let mut context = Context::new(
             Arc::clone(&run.task),
             self.core.config.name.clone(),
             timeout,
             run.stopper.clone(),
             Arc::clone(&self.core.store),
         );
+        if let Some(traced) = span.as_deref().and_then(RunSpan::context) {
+            context = context.traced(traced.clone());
+        }
         let mut guarded = Guarded::start(&**handler, context);
         let at_once = std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut guarded).poll(cx))).await;
         let end = match at_once {
@@ -221,7 +227,8 @@ impl Runner {
         if run.stopper.has_completed_in_transaction() {
             outcome = unless_committed(outcome);
         }
-        (outcome, Some(took))
+        let ack = span.and_then(|span| span.end(&self.core, &outcome));
+        CallEnd { outcome, took: Some(took), ack }
     }
 
     /// Waits for a handler that did not end at its first poll; only now timers are worth their cost.
@@ -268,13 +275,13 @@ impl Runner {
     }
 
     /// Decides what becomes of the task, passes that on, and frees the slot.
-    async fn end(&self, run: Arc<Run>, outcome: Outcome, took: Option<Duration>) {
+    async fn end(&self, run: Arc<Run>, end: CallEnd) {
         let crashes = run.task.crashes;
-        if matches!(outcome, Outcome::Released) && self.core.is_draining() {
+        if matches!(end.outcome, Outcome::Released) && self.core.is_draining() {
             // The hint of what is handed back is for others. Boxed, because most runs need not wait.
             Box::pin(self.core.deaf.cancelled()).await;
         }
-        if let Some(passed_on) = self.pass_on(run, outcome, took) {
+        if let Some(passed_on) = self.pass_on(run, end) {
             passed_on.await;
         }
         self.core.slots.give_back(crashes);
@@ -284,12 +291,8 @@ impl Runner {
     ///
     /// It does so by itself in the usual case, because a run that goes on for long should not carry the
     /// size of its verdict.
-    fn pass_on(
-        &self,
-        run: Arc<Run>,
-        outcome: Outcome,
-        took: Option<Duration>,
-    ) -> Option<Waiting<'_>> {
+    fn pass_on(&self, run: Arc<Run>, end: CallEnd) -> Option<Waiting<'_>> {
+        let CallEnd { outcome, took, ack } = end;
         run.enter(Phase::Ended);
         debug!(task.id = %run.task.id, ?outcome, "a run ended");
         let ended = Ended::from(&outcome);
@@ -307,12 +310,28 @@ impl Runner {
             verdict: decide(&run.task, outcome, &deciding),
         };
 
-        match self.verdicts.try_send(Decided { item, run, ended, took }) {
+        match self.verdicts.try_send(Decided { item, run, ended, took, ack }) {
             Ok(()) | Err(TrySendError::Closed(_)) => None,
             Err(TrySendError::Full(decided)) => Some(Box::pin(async move {
                 let _only_fails_when_the_node_is_gone = self.verdicts.send(decided).await;
             })),
         }
+    }
+}
+
+/// How a run ended.
+struct CallEnd {
+    outcome: Outcome,
+    /// How long its handler took, if it was called.
+    took: Option<Duration>,
+    /// The span of its ack, if anybody takes spans.
+    ack: Option<Box<dyn Span>>,
+}
+
+impl From<Outcome> for CallEnd {
+    /// The end of a run whose handler was not called.
+    fn from(outcome: Outcome) -> Self {
+        Self { outcome, took: None, ack: None }
     }
 }
 

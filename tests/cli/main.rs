@@ -2,6 +2,8 @@
 
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../support/collector.rs"]
+mod collector;
 #[path = "../support/program.rs"]
 mod program;
 #[expect(dead_code, reason = "other tests need more of it")]

@@ -1,7 +1,22 @@
-//! A trace goes on from command to command.
+//! Traces, from an add to the last handler, as a collector sees them.
 
+use std::io::BufReader;
+use std::io::Write;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::thread;
+
+use crate::collector::Collector;
+use crate::collector::Span;
+use crate::collector::request;
 use crate::program::Place;
 use crate::program::Ran;
+use crate::program::until;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_taskshed");
 
 const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
@@ -25,4 +40,121 @@ fn a_command_runs_in_the_trace_of_the_add() {
     assert_eq!(added_in(&place, TRACE), format!("[\"{TRACE}\"]\n"));
     assert_eq!(added_in(&place, "nonsense"), "[\"none\"]\n");
     assert_eq!(place.done(&["add", "tell", "--wait"]), "[\"none\"]");
+}
+
+/// An endpoint that keeps the trace context of each request.
+fn endpoint() -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&heard);
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            while let Some((head, _)) = request(&mut reader) {
+                let trace = head.split("traceparent: ").nth(1).unwrap_or_default();
+                kept.lock().unwrap().push(trace.split("\r\n").next().unwrap().to_owned());
+                stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
+            }
+        }
+    });
+    (url, heard)
+}
+
+/// The first block of the guide in this language.
+fn block(language: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/guide/traces.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let block = text.split(&format!("```{language}\n")).nth(1).unwrap();
+    block.split("```").next().unwrap().to_owned()
+}
+
+/// The spans beneath another one by name, indented, in the order in which they began.
+fn tree(spans: &[Span], parent: &str, indent: &str) -> String {
+    let mut found: Vec<_> = spans.iter().filter(|span| span.parent == parent).collect();
+    found.sort_by_key(|span| span.start_ns);
+    let lines = found.iter().map(|span| {
+        let below = tree(spans, &span.id, &format!("{indent}  "));
+        format!("{indent}{}\n{below}", span.name)
+    });
+    lines.collect()
+}
+
+/// The trace of an add reaches a command, which adds a task for an endpoint: all of it is one trace.
+#[test]
+fn one_trace_leads_from_an_add_over_a_command_to_an_endpoint() {
+    let collector = Collector::start();
+    let (url, heard) = endpoint();
+    let script = format!("'{PROGRAM}' add notify --id second --server \"$(cat url)\"");
+    let mut place = Place::new(&format!(
+        "[handlers.resize]\nexec = [\"sh\", \"-ec\", {}]\n[handlers.notify]\nhttp = \"{url}\"\n",
+        serde_json::json!(script)
+    ));
+    place.set("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.url);
+    let mut node = place.node(&["--name", "anna"]);
+    place.talk_to(&node);
+    std::fs::write(place.path("url"), &node.url).unwrap();
+
+    let mut add = Command::new("python3");
+    add.args(["-c", &block("python")]).env("TRACEPARENT", TRACE).env("TASKSHED_SERVER", &node.url);
+    assert!(add.status().unwrap().success());
+    until("the endpoint was asked", || !heard.lock().unwrap().is_empty());
+    assert_eq!(node.leave(), Some(0), "{}", node.log());
+
+    let spans = collector.spans();
+    for span in &spans {
+        assert_eq!(span.trace, &TRACE[3..35], "{span:#?}");
+        assert_eq!(span.service, "taskshed");
+        assert!(span.start_ns <= span.end_ns, "{span:#?}");
+        assert_eq!(span.error, None, "{span:#?}");
+    }
+    assert_eq!(tree(&spans, &TRACE[36..52], ""), block("text"));
+    let find = |wanted: &str| spans.iter().find(|span| span.name == wanted).unwrap();
+    let notify = find("run notify");
+    let ack = spans.iter().find(|span| span.parent == notify.id).unwrap();
+    assert_eq!(*heard.lock().unwrap(), [format!("00-{}-{}-01", notify.trace, notify.id)]);
+    assert_eq!(ack.attributes["taskshed.outcome"], "done");
+    let facts = [("attempt", "1"), ("node", "anna"), ("queue", "default"), ("callback", "notify")];
+    for (name, value) in facts.into_iter().chain([("task.id", "second"), ("outcome", "completed")])
+    {
+        assert_eq!(notify.attributes[&format!("taskshed.{name}")], value);
+    }
+    assert!(notify.attributes["taskshed.fence"].parse::<u64>().unwrap() > 0);
+}
+
+/// A collector that takes a connection and never answers holds up neither tasks nor the node's end.
+#[test]
+fn a_collector_that_is_dead_costs_nothing_but_spans() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut place = Place::new("[handlers.noop]\nexec = [\"true\"]\n");
+    place.set("OTEL_EXPORTER_OTLP_ENDPOINT", &format!("http://{}", silent.local_addr().unwrap()));
+    place.set("OTEL_EXPORTER_OTLP_TIMEOUT", "3600000");
+    place.set("OTEL_BSP_SCHEDULE_DELAY", "1");
+    place.set("OTEL_BSP_MAX_QUEUE_SIZE", "4");
+    place.set("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "1");
+    let mut node = place.node(&[]);
+    place.talk_to(&node);
+
+    let (_held, _) = thread::scope(|scope| {
+        let taken = scope.spawn(|| silent.accept().unwrap());
+        for _ in 0..10 {
+            place.done(&["add", "noop", "--wait"]);
+        }
+        taken.join().unwrap()
+    });
+
+    assert_eq!(node.leave(), Some(0), "{}", node.log());
+}
+
+#[test]
+fn a_protocol_that_is_not_spoken_is_refused() {
+    let mut place = Place::new("");
+    place.set("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1");
+    place.set("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json");
+
+    let ran = place.run(&["node"]);
+
+    assert_eq!(ran.code, 2, "{}", ran.err);
+    assert!(ran.err.contains("OTEL_EXPORTER_OTLP_PROTOCOL: \"http/json\""), "{}", ran.err);
 }

@@ -11,13 +11,10 @@ use axum::http::HeaderMap;
 use axum::http::StatusCode;
 
 use crate::config::Role;
-use crate::domain::draft::Task;
 use crate::domain::id::TaskId;
 use crate::domain::state::TaskState;
 use crate::domain::task::TaskRecord;
 use crate::domain::time::parse_duration;
-use crate::domain::trace::TRACEPARENT;
-use crate::domain::trace::TraceContext;
 use crate::events::Event;
 use crate::http::Api;
 use crate::http::WAIT_MAX;
@@ -29,6 +26,7 @@ use crate::http::body::BodyText;
 use crate::http::problem::Answer;
 use crate::http::problem::Kind;
 use crate::http::problem::Problem;
+use crate::http::traced;
 use crate::http::wire::added::AddedTasks;
 use crate::http::wire::batch;
 use crate::http::wire::change;
@@ -56,11 +54,13 @@ pub(in crate::http) async fn add(
     BodyText(text): BodyText,
 ) -> Answer<(StatusCode, Json<AddedTasks>)> {
     let batch = batch::read(&text)?;
-    let tasks = traced(batch.tasks, &headers);
+    let span = traced::begin(api.traces.as_deref(), &headers, batch.tasks.len());
+    let tasks = span.own(batch.tasks);
     let answer = match seed {
         Some(Extension(Seed(seed))) => api.scheduler.add_again(seed, tasks, batch.existing).await,
         None => api.scheduler.add_all(tasks, batch.existing).await,
     };
+    span.end(&answer);
     let answer = answer.map_err(Problem::from);
     let which = match &answer {
         Ok(added) => {
@@ -76,19 +76,6 @@ pub(in crate::http) async fn add(
         }
     }
     Ok((StatusCode::CREATED, Json(AddedTasks::of(added))))
-}
-
-/// Tasks in the trace of the request that adds them. One that cannot be read, or is not one, is none.
-fn traced(tasks: Vec<Task>, headers: &HeaderMap) -> Vec<Task> {
-    let mut given = headers.get_all(TRACEPARENT).iter();
-    let context = match (given.next(), given.next()) {
-        (Some(one), None) => one.to_str().ok().and_then(TraceContext::parse),
-        _ => None,
-    };
-    match context {
-        Some(context) => tasks.into_iter().map(|task| task.traced(&context)).collect(),
-        None => tasks,
-    }
 }
 
 pub(in crate::http) async fn find(

@@ -1,0 +1,170 @@
+//! Sends spans to a collector by OTLP, set up by OpenTelemetry's own environment variables.
+//!
+//! Spans wait in a queue that is bounded, and a thread of the SDK sends them. If no collector answers,
+//! they are dropped, and nothing else happens.
+
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::SystemTime;
+
+use opentelemetry::KeyValue;
+use opentelemetry::SpanId;
+use opentelemetry::TraceFlags;
+use opentelemetry::TraceId;
+use opentelemetry::trace::Link;
+use opentelemetry::trace::Span as _;
+use opentelemetry::trace::SpanContext;
+use opentelemetry::trace::SpanKind;
+use opentelemetry::trace::Status;
+use opentelemetry::trace::TraceContextExt;
+use opentelemetry::trace::TraceState;
+use opentelemetry::trace::Tracer;
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_otlp::SpanExporter;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace;
+use opentelemetry_sdk::trace::SdkTracer;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+
+use crate::clock::Clock;
+use crate::clock::SystemClock;
+use crate::config::Environment;
+use crate::domain::trace::TraceContext;
+use crate::traces::End;
+use crate::traces::Fact;
+use crate::traces::Kind;
+use crate::traces::Span;
+use crate::traces::Start;
+use crate::traces::Traces;
+
+use super::failure::Failure;
+
+/// How long the last spans may take to be sent when the program ends.
+const FLUSH_WITHIN: Duration = Duration::from_secs(1);
+
+/// What the service is called unless the environment says otherwise.
+const SERVICE: &str = "taskshed";
+
+/// Sends spans until it is dropped.
+#[derive(Debug)]
+pub(super) struct Exporter {
+    provider: SdkTracerProvider,
+}
+
+impl Exporter {
+    /// Starts sending the spans of the node called `node`, if the environment names a collector.
+    pub(super) fn start(variables: &Environment, node: &str) -> Result<Option<Self>, Failure> {
+        let own = |name: &str| {
+            let special = variables.text(&format!("OTEL_EXPORTER_OTLP_TRACES_{name}"));
+            special.or_else(|| variables.text(&format!("OTEL_EXPORTER_OTLP_{name}")))
+        };
+        let is_off = variables.text("OTEL_SDK_DISABLED") == Some("true")
+            || variables.text("OTEL_TRACES_EXPORTER") == Some("none");
+        if is_off || own("ENDPOINT").is_none() {
+            return Ok(None);
+        }
+        if let Some(other) = own("PROTOCOL").filter(|protocol| *protocol != "http/protobuf") {
+            let why = "is not spoken here; http/protobuf is";
+            return Err(Failure::Usage(format!("OTEL_EXPORTER_OTLP_PROTOCOL: {other:?} {why}")));
+        }
+
+        let _chosen_before = rustls::crypto::ring::default_provider().install_default();
+        let exporter = SpanExporter::builder().with_http().build();
+        let exporter =
+            exporter.map_err(|error| Failure::Usage(format!("OTEL_EXPORTER_OTLP: {error}")))?;
+        let mut resource = Resource::builder();
+        let attributes = variables.text("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default();
+        if variables.text("OTEL_SERVICE_NAME").is_none() && !attributes.contains("service.name=") {
+            resource = resource.with_service_name(SERVICE);
+        }
+        let resource = resource
+            .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+            .with_attribute(KeyValue::new("service.instance.id", node.to_owned()))
+            .build();
+        let provider = SdkTracerProvider::builder()
+            .with_resource(resource)
+            .with_batch_exporter(exporter)
+            .build();
+        Ok(Some(Self { provider }))
+    }
+
+    /// What takes spans.
+    pub(super) fn traces(&self) -> Arc<dyn Traces> {
+        Arc::new(Otlp { tracer: self.provider.tracer(SERVICE) })
+    }
+}
+
+impl Drop for Exporter {
+    fn drop(&mut self) {
+        // A collector that does not answer has lost them.
+        let _dropped_with_this_process = self.provider.shutdown_with_timeout(FLUSH_WITHIN);
+    }
+}
+
+/// Hands spans to the SDK.
+#[derive(Debug)]
+struct Otlp {
+    tracer: SdkTracer,
+}
+
+impl Traces for Otlp {
+    fn begin(&self, start: Start<'_>) -> Box<dyn Span> {
+        let kind = match start.kind {
+            Kind::Server => SpanKind::Server,
+            Kind::Client => SpanKind::Client,
+            Kind::Consumer => SpanKind::Consumer,
+        };
+        let attributes = start.facts.into_iter().map(|(name, fact)| match fact {
+            Fact::Text(text) => KeyValue::new(name, text),
+            Fact::Count(count) => KeyValue::new(name, i64::try_from(count).unwrap_or(i64::MAX)),
+        });
+        let link = start.link.and_then(remote).map(Link::with_context);
+        let builder = self
+            .tracer
+            .span_builder(start.name)
+            .with_kind(kind)
+            .with_start_time(moment(start.ago))
+            .with_attributes(attributes.collect::<Vec<_>>())
+            .with_links(link.into_iter().collect());
+        let parent = match start.parent.and_then(remote) {
+            Some(context) => opentelemetry::Context::new().with_remote_span_context(context),
+            None => opentelemetry::Context::new(),
+        };
+        Box::new(OtlpSpan(builder.start_with_context(&self.tracer, &parent)))
+    }
+}
+
+/// A span of the SDK.
+#[derive(Debug)]
+struct OtlpSpan(trace::Span);
+
+impl Span for OtlpSpan {
+    fn context(&self) -> Option<TraceContext> {
+        let context = self.0.span_context();
+        let (trace, span) = (context.trace_id(), context.span_id());
+        TraceContext::parse(&format!("00-{trace}-{span}-{:02x}", context.trace_flags()))
+    }
+
+    fn end(mut self: Box<Self>, end: End<'_>) {
+        self.0.set_attribute(KeyValue::new("taskshed.outcome", end.outcome.to_owned()));
+        if let Some(error) = end.error {
+            self.0.set_status(Status::error(error.to_owned()));
+        }
+        self.0.end_with_timestamp(moment(end.ago));
+    }
+}
+
+/// The context of a span elsewhere.
+fn remote(context: &TraceContext) -> Option<SpanContext> {
+    let mut parts = context.as_str().split('-').skip(1);
+    let trace = TraceId::from_hex(parts.next()?).ok()?;
+    let span = SpanId::from_hex(parts.next()?).ok()?;
+    let flags = u8::from_str_radix(parts.next()?, 16).ok()?;
+    Some(SpanContext::new(trace, span, TraceFlags::new(flags), true, TraceState::default()))
+}
+
+/// The moment that was so long ago.
+fn moment(ago: Duration) -> SystemTime {
+    let us = u64::try_from(SystemClock.wall().as_us()).unwrap_or_default();
+    SystemTime::UNIX_EPOCH + Duration::from_micros(us).saturating_sub(ago)
+}
