@@ -33,6 +33,8 @@ pub struct Start<'a> {
     pub kind: Kind,
     /// The span above it; without one it is the root of a trace.
     pub parent: Option<&'a TraceContext>,
+    /// What its own context is to be, if others know it beforehand.
+    pub own: Option<&'a TraceContext>,
     /// A span that it has to do with, in this trace or another one.
     pub link: Option<&'a TraceContext>,
     /// How long ago it began.

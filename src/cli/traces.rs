@@ -3,6 +3,7 @@
 //! Spans wait in a queue that is bounded, and a thread of the SDK sends them. If no collector answers,
 //! they are dropped, and nothing else happens.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::SystemTime;
@@ -23,6 +24,8 @@ use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::SpanExporter;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace;
+use opentelemetry_sdk::trace::IdGenerator;
+use opentelemetry_sdk::trace::RandomIdGenerator;
 use opentelemetry_sdk::trace::SdkTracer;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 
@@ -83,6 +86,7 @@ impl Exporter {
             .build();
         let provider = SdkTracerProvider::builder()
             .with_resource(resource)
+            .with_id_generator(Ids::default())
             .with_batch_exporter(exporter)
             .build();
         Ok(Some(Self { provider }))
@@ -98,6 +102,25 @@ impl Drop for Exporter {
     fn drop(&mut self) {
         // A collector that does not answer has lost them.
         let _dropped_with_this_process = self.provider.shutdown_with_timeout(FLUSH_WITHIN);
+    }
+}
+
+thread_local! {
+    /// The id of the span that this thread is about to begin, if it was said.
+    static OWN: Cell<Option<SpanId>> = const { Cell::new(None) };
+}
+
+/// Ids by chance, unless the next one was said: the SDK has no other way to be told.
+#[derive(Debug, Default)]
+struct Ids(RandomIdGenerator);
+
+impl IdGenerator for Ids {
+    fn new_trace_id(&self) -> TraceId {
+        self.0.new_trace_id()
+    }
+
+    fn new_span_id(&self) -> SpanId {
+        OWN.take().unwrap_or_else(|| self.0.new_span_id())
     }
 }
 
@@ -130,6 +153,8 @@ impl Traces for Otlp {
             Some(context) => opentelemetry::Context::new().with_remote_span_context(context),
             None => opentelemetry::Context::new(),
         };
+        let own = start.own.and_then(remote).map(|context| context.span_id());
+        OWN.set(own);
         Box::new(OtlpSpan(builder.start_with_context(&self.tracer, &parent)))
     }
 }

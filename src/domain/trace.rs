@@ -50,6 +50,17 @@ impl TraceContext {
         &self.0
     }
 
+    /// A span of the same trace whose id follows from `words`, so that whoever knows them can name it.
+    #[must_use]
+    pub fn beside(&self, words: &[&str]) -> Self {
+        // FNV-1a: nothing depends on it but that two of them differ.
+        let bytes = words.iter().flat_map(|word| word.bytes().chain([0]));
+        let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        Self(format!("00-{}-{:016x}-{}", self.trace_id(), hash.max(1), &self.0[53..LETTERS]))
+    }
+
     /// The 32 letters that name the trace.
     #[must_use]
     pub fn trace_id(&self) -> &str {
@@ -70,6 +81,20 @@ mod tests {
             let context = TraceContext::parse(text).unwrap();
             assert_eq!(context.as_str(), text);
             assert_eq!(context.trace_id(), "0af7651916cd43dd8448eb211c80319c");
+        }
+    }
+
+    #[test]
+    fn a_span_beside_follows_from_its_words() {
+        let context = TraceContext::parse(SOUND).unwrap();
+        let beside = context.beside(&["a", "b"]);
+
+        assert_eq!(TraceContext::parse(beside.as_str()), Some(beside.clone()));
+        assert_eq!(beside.trace_id(), context.trace_id());
+        assert!(beside.as_str().ends_with("-01"));
+        assert_eq!(context.beside(&["a", "b"]), beside);
+        for words in [["ab", ""], ["", "ab"], ["b", "a"]] {
+            assert_ne!(context.beside(&words), beside);
         }
     }
 

@@ -30,6 +30,7 @@ pub(super) fn begin(traces: Option<&dyn Traces>, headers: &HeaderMap, count: usi
         name: "add".into(),
         kind: Kind::Server,
         parent: asked.as_ref(),
+        own: None,
         link: None,
         ago: Duration::ZERO,
         facts: vec![("taskshed.tasks", count.into())],

@@ -26,6 +26,7 @@ use crate::domain::retry::Jitter;
 use crate::domain::state::Deciding;
 use crate::domain::state::Outcome;
 use crate::domain::state::decide;
+use crate::domain::trace::TraceContext;
 use crate::events::Event;
 use crate::handlers::Context;
 use crate::handlers::Handler;
@@ -33,7 +34,6 @@ use crate::handlers::Running;
 use crate::handlers::StopCause;
 use crate::metrics::Ended;
 use crate::store::AckItem;
-use crate::traces::Span;
 
 use super::acker::Decided;
 use super::core::Core;
@@ -47,6 +47,8 @@ use super::place::until_gone;
 use super::run::Phase;
 use super::run::Run;
 use super::traced::RunSpan;
+use super::traced::ack;
+use super::traced::log_span;
 
 /// How long a run may take to end after it was told to stop.
 const GRACE: Duration = Duration::from_secs(6);
@@ -213,7 +215,8 @@ impl Runner {
         if let Some(traced) = span.as_deref().and_then(RunSpan::context) {
             context = context.traced(traced.clone());
         }
-        let mut guarded = Guarded::start(&**handler, context);
+        let log = log_span(run, span.as_deref());
+        let mut guarded = Guarded::start(&**handler, context, log);
         let at_once = std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut guarded).poll(cx))).await;
         let end = match at_once {
             Poll::Ready(end) => end,
@@ -227,8 +230,8 @@ impl Runner {
         if run.stopper.has_completed_in_transaction() {
             outcome = unless_committed(outcome);
         }
-        let ack = span.and_then(|span| span.end(&self.core, &outcome));
-        CallEnd { outcome, took: Some(took), ack }
+        let traced = span.and_then(|span| span.end(&outcome)).map(Box::new);
+        CallEnd { outcome, took: Some(took), traced, log: guarded.log }
     }
 
     /// Waits for a handler that did not end at its first poll; only now timers are worth their cost.
@@ -292,9 +295,11 @@ impl Runner {
     /// It does so by itself in the usual case, because a run that goes on for long should not carry the
     /// size of its verdict.
     fn pass_on(&self, run: Arc<Run>, end: CallEnd) -> Option<Waiting<'_>> {
-        let CallEnd { outcome, took, ack } = end;
+        let CallEnd { outcome, took, traced, log } = end;
+        let inside = log.as_deref().map(tracing::Span::enter);
         run.enter(Phase::Ended);
         debug!(task.id = %run.task.id, ?outcome, "a run ended");
+        drop(inside);
         let ended = Ended::from(&outcome);
         let needs_die = matches!(outcome, Outcome::Failed(_) | Outcome::TimedOut(_));
         let deciding = Deciding {
@@ -310,6 +315,7 @@ impl Runner {
             verdict: decide(&run.task, outcome, &deciding),
         };
 
+        let ack = traced.and_then(|run_span| ack(&self.core, &run_span, &item, run.task.attempt));
         match self.verdicts.try_send(Decided { item, run, ended, took, ack }) {
             Ok(()) | Err(TrySendError::Closed(_)) => None,
             Err(TrySendError::Full(decided)) => Some(Box::pin(async move {
@@ -324,14 +330,16 @@ struct CallEnd {
     outcome: Outcome,
     /// How long its handler took, if it was called.
     took: Option<Duration>,
-    /// The span of its ack, if anybody takes spans.
-    ack: Option<Box<dyn Span>>,
+    /// Where its ack belongs, if anybody takes spans.
+    traced: Option<Box<TraceContext>>,
+    /// Under which its log lines stand.
+    log: Option<Box<tracing::Span>>,
 }
 
 impl From<Outcome> for CallEnd {
     /// The end of a run whose handler was not called.
     fn from(outcome: Outcome) -> Self {
-        Self { outcome, took: None, ack: None }
+        Self { outcome, took: None, traced: None, log: None }
     }
 }
 
@@ -341,25 +349,31 @@ type Waiting<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 /// Runs a handler to its end without a node around it: nobody stops it, and no timeout strikes.
 pub(crate) async fn run_alone(handler: &dyn Handler, context: Context) -> Outcome {
     let timeout = context.timeout();
-    outcome(Guarded::start(handler, context).await, None, timeout)
+    outcome(Guarded::start(handler, context, None).await, None, timeout)
 }
 
 /// A handler's future whose panics are caught, also the one of its start and of its drop.
 struct Guarded {
     running: Option<Running>,
     refused: Option<RunEnd>,
+    /// Under which log lines of the handler stand.
+    log: Option<Box<tracing::Span>>,
 }
 
 impl Guarded {
-    fn start(handler: &dyn Handler, context: Context) -> Self {
-        match catch_unwind(AssertUnwindSafe(|| handler.run(context))) {
-            Ok(running) => Self { running: Some(running), refused: None },
-            Err(panic) => Self { running: None, refused: Some(panicked(&*panic)) },
-        }
+    fn start(handler: &dyn Handler, context: Context, log: Option<Box<tracing::Span>>) -> Self {
+        let inside = log.as_deref().map(tracing::Span::enter);
+        let (running, refused) = match catch_unwind(AssertUnwindSafe(|| handler.run(context))) {
+            Ok(running) => (Some(running), None),
+            Err(panic) => (None, Some(panicked(&*panic))),
+        };
+        drop(inside);
+        Self { running, refused, log }
     }
 
     /// Drops the future, and with it the run.
     fn abort(&mut self) -> RunEnd {
+        let _inside = self.log.as_deref().map(tracing::Span::enter);
         let running = self.running.take();
         match catch_unwind(AssertUnwindSafe(|| drop(running))) {
             Ok(()) => RunEnd::Aborted,
@@ -372,10 +386,14 @@ impl Future for Guarded {
     type Output = RunEnd;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<RunEnd> {
-        let Some(running) = self.running.as_mut() else {
-            return Poll::Ready(self.refused.take().unwrap_or(RunEnd::Aborted));
+        let Self { running, refused, log } = &mut *self;
+        let Some(running) = running.as_mut() else {
+            return Poll::Ready(refused.take().unwrap_or(RunEnd::Aborted));
         };
-        let end = match catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(cx))) {
+        let inside = log.as_deref().map(tracing::Span::enter);
+        let polled = catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(cx)));
+        drop(inside);
+        let end = match polled {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(result)) => RunEnd::Returned(result),
             Err(panic) => panicked(&*panic),

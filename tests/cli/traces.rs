@@ -5,6 +5,7 @@ use std::io::Write;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::thread;
@@ -157,4 +158,51 @@ fn a_protocol_that_is_not_spoken_is_refused() {
 
     assert_eq!(ran.code, 2, "{}", ran.err);
     assert!(ran.err.contains("OTEL_EXPORTER_OTLP_PROTOCOL: \"http/json\""), "{}", ran.err);
+}
+
+/// A second attempt links to the ack of the first one, in the same trace.
+#[test]
+fn an_attempt_links_to_the_failed_one_before_it() {
+    let collector = Collector::start();
+    let script = "test $TASKSHED_ATTEMPT = 3 || { echo no >&2; exit 1; }";
+    let mut place = Place::new(&format!(
+        "[handlers.try]\nexec = [\"sh\", \"-c\", {}]\n",
+        serde_json::json!(script)
+    ));
+    place.set("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.url);
+    let mut node = place.node(&["--log-format", "json", "-v"]);
+    place.talk_to(&node);
+    let backoff = r#"{"base":"10ms"}"#;
+    let task =
+        format!(r#"{{"task_id":"t","callback":"try","retention":"1h","backoff":{backoff}}}"#);
+    let mut add = Command::new("curl");
+    add.args(["-sf", "-H", "content-type: application/json", "-d", &task]);
+    add.args(["-H", &format!("traceparent: {TRACE}"), &format!("{}/v1/tasks", node.url)]);
+    assert!(add.stdout(Stdio::null()).status().unwrap().success());
+    place.wait_for("t", "completed");
+    assert_eq!(node.leave(), Some(0), "{}", node.log());
+
+    let spans = collector.spans();
+    let mut runs: Vec<_> = spans.iter().filter(|span| span.name == "run try").collect();
+    runs.sort_by_key(|run| run.start_ns);
+    let ack = |run: &Span| spans.iter().find(|span| span.parent == run.id).unwrap().id.clone();
+    let trace = TRACE[3..35].to_owned();
+    assert_eq!(runs.len(), 3, "{spans:#?}");
+    assert_eq!(runs[0].links, []);
+    for pair in runs.windows(2) {
+        assert_eq!(pair[1].links, [(trace.clone(), ack(pair[0]))], "{spans:#?}");
+        assert_eq!(pair[1].parent, pair[0].parent);
+        assert_eq!(pair[0].error.as_deref(), Some("no"));
+    }
+
+    let ended = |line: &serde_json::Value| line["fields"]["message"] == "a run ended";
+    let log = node.log();
+    let lines: Vec<_> = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let lines: Vec<_> = lines.iter().filter(|line| ended(line)).collect();
+    assert_eq!(lines.len(), 3, "{log}");
+    for (line, attempt) in lines.iter().zip(1..) {
+        let run = &line["spans"][0];
+        assert_eq!((&run["task.id"], &run["trace.id"]), (&"t".into(), &trace.clone().into()));
+        assert_eq!(run["task.attempt"], attempt);
+    }
 }
