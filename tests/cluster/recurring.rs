@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use taskshed::clock::Clock;
+use taskshed::domain::state::Again;
 use taskshed::domain::state::TaskState;
 use taskshed::events::Event;
 
@@ -101,8 +102,12 @@ async fn each_planned_time_is_accepted_once_while_nodes_die() {
 
     let mut seen = BTreeSet::new();
     for event in shed.rest() {
-        if let Event::Ended { run, state, .. } = event {
+        if let Event::Ended { run, state, again, .. } = event {
             assert_eq!(state, TaskState::Scheduled);
+            if again == Some(Again::Release) {
+                // Handed back unharmed by a node that left, perhaps by one after the other.
+                continue;
+            }
             let off_us = run.planned_at.since(start).as_micros() % every.as_micros();
             assert_eq!(off_us, 0, "{run:?} is off the grid");
             assert!(seen.insert(run.planned_at), "{run:?} was accepted twice");
