@@ -204,7 +204,8 @@ impl Client {
             return Ok(Some(Reply { text }));
         }
 
-        // What is no problem document did not come from a node: `stranger` says so.
+        // An error is no loss here: what is no problem document did not come from a node, and
+        // `stranger` says so.
         let problem: Option<Problem> = serde_json::from_str(&text).ok();
         match (status, problem) {
             (StatusCode::NOT_FOUND, Some(_)) => Ok(None),

@@ -94,8 +94,10 @@ impl Core {
 
     /// What is counted of the runs of `callback`.
     pub(super) fn runs_of(&self, callback: &Callback) -> &Runs {
-        let at = self.callbacks.binary_search(callback).ok();
-        at.and_then(|at| self.runs.get(at)).unwrap_or(&self.other_runs)
+        match self.callbacks.binary_search(callback) {
+            Ok(at) => &self.runs[at],
+            Err(_) => &self.other_runs,
+        }
     }
 
     /// Learns the store's clock from a reply that just arrived to a request sent at `sent`.

@@ -281,7 +281,7 @@ fn read_claim(claim: &Claim, reply: ClaimReply) -> (Claimed, Vec<String>) {
         lease_end,
         ..Row::default()
     };
-    // Without one, each task of it is damaged.
+    // A lease that cannot be read is none, and without one each task of it is damaged.
     let lease = held.lease().ok();
     let (mut states, mut results) = (states.into_iter(), results.into_iter());
     let rows = ids.into_iter().zip(run_ats).zip(records);
