@@ -1,10 +1,7 @@
 //! Hints, over a connection that only listens.
 
-use std::pin::Pin;
-
 use async_trait::async_trait;
 use futures_util::FutureExt;
-use futures_util::Stream;
 use futures_util::StreamExt;
 use redis::Client;
 use redis::Msg;
@@ -23,36 +20,39 @@ use super::link::CONNECT_TIMEOUT;
 
 const METHOD: &str = "hints";
 
-/// What is heard on some channels.
-pub(super) type Messages = Pin<Box<dyn Stream<Item = Msg> + Send>>;
-
-/// Messages on the channel of one process.
-pub(super) struct RedisHints {
-    channel: String,
+/// A connection to a server that listens to some channels.
+pub(super) struct Ear {
+    channels: Vec<String>,
     orders: PubSubSink,
-    messages: PubSubStream,
+    pub(super) messages: PubSubStream,
 }
 
-impl RedisHints {
-    pub(super) async fn subscribe(address: &Address, channel: &str) -> Result<Self> {
-        let subscribed = async {
-            let mut listener = address.primary().await?.get_async_pubsub().await?;
-            listener.subscribe(channel).await?;
-            Ok(listener.split())
-        };
-        let (orders, messages) = in_time(subscribed).await?;
-        Ok(Self { channel: channel.to_owned(), orders, messages })
+impl Ear {
+    pub(super) async fn listen(
+        server: Client,
+        channels: Vec<String>,
+    ) -> std::result::Result<Self, RedisError> {
+        let mut listener = server.get_async_pubsub().await?;
+        listener.subscribe(&channels).await?;
+        let (orders, messages) = listener.split();
+        Ok(Self { channels, orders, messages })
+    }
+
+    /// Returns when the server counts on it no more.
+    pub(super) async fn end(mut self) {
+        // If this fails the connection is broken, and nobody listens on it either.
+        drop(in_time(self.orders.unsubscribe(&self.channels)).await);
     }
 }
 
-/// Listens to channels of a server.
-pub(super) async fn listen(
-    server: Client,
-    channels: &[String],
-) -> std::result::Result<Messages, RedisError> {
-    let mut listener = server.get_async_pubsub().await?;
-    listener.subscribe(channels).await?;
-    Ok(Box::pin(listener.into_on_message()))
+/// Messages on the channel of one process.
+pub(super) struct RedisHints(Ear);
+
+impl RedisHints {
+    pub(super) async fn subscribe(address: &Address, channel: &str) -> Result<Self> {
+        let ear = async { Ear::listen(address.primary().await?, vec![channel.to_owned()]).await };
+        Ok(Self(in_time(ear).await?))
+    }
 }
 
 /// Waits for a connection that listens, and not for ever.
@@ -68,9 +68,10 @@ pub(super) async fn in_time<T>(
 #[async_trait]
 impl Hints for RedisHints {
     async fn next(&mut self) -> Result<()> {
-        let mut heard = self.messages.next().await;
+        let messages = &mut self.0.messages;
+        let mut heard: Option<Msg> = messages.next().await;
         while heard.is_some() {
-            match self.messages.next().now_or_never() {
+            match messages.next().now_or_never() {
                 None => return Ok(()),
                 Some(another) => heard = another,
             }
@@ -78,9 +79,8 @@ impl Hints for RedisHints {
         Err(closed())
     }
 
-    async fn end(mut self: Box<Self>) {
-        // If this fails the connection is broken, and nobody listens on it either.
-        drop(in_time(self.orders.unsubscribe(&self.channel)).await);
+    async fn end(self: Box<Self>) {
+        self.0.end().await;
     }
 }
 

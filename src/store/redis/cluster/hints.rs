@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::FutureExt;
 use futures_util::StreamExt;
+use futures_util::future::join_all;
 use futures_util::future::select_all;
 use redis::Client;
 use redis::Msg;
@@ -15,10 +16,9 @@ use crate::domain::id::ProcessId;
 use crate::store::Hints;
 use crate::store::Result;
 use crate::store::redis::failure::explain;
-use crate::store::redis::hints::Messages;
+use crate::store::redis::hints::Ear;
 use crate::store::redis::hints::closed;
 use crate::store::redis::hints::in_time;
-use crate::store::redis::hints::listen as listen_at;
 use crate::store::redis::keys;
 
 use super::ClusterStore;
@@ -27,7 +27,7 @@ use super::primaries::Owners;
 
 /// Hints from each primary. A claim tries first where one came from.
 struct ClusterHints {
-    primaries: Vec<Messages>,
+    primaries: Vec<Ear>,
     /// The partition that each channel is for.
     channels: BTreeMap<String, usize>,
     moves: watch::Receiver<Owners>,
@@ -55,11 +55,10 @@ pub(super) async fn listen(store: &ClusterStore, process: &ProcessId) -> Result<
         here.push(channel.clone());
         channels.insert(channel, part);
     }
-    let calls = places
-        .into_values()
-        .map(|(part, home, here)| (part, in_time(async move { listen_at(home, &here).await })));
+    let calls =
+        places.into_values().map(|(part, home, here)| (part, in_time(Ear::listen(home, here))));
     let primaries = store.all(calls.collect()).await?;
-    let primaries = primaries.into_iter().map(|(_, messages)| messages).collect();
+    let primaries = primaries.into_iter().map(|(_, ear)| ear).collect();
     (0..store.count()).for_each(|part| store.board.hint(part));
     Ok(Box::new(ClusterHints { primaries, channels, moves, board: Arc::clone(&store.board) }))
 }
@@ -75,7 +74,7 @@ impl ClusterHints {
 #[async_trait]
 impl Hints for ClusterHints {
     async fn next(&mut self) -> Result<()> {
-        let waits = self.primaries.iter_mut().map(StreamExt::next);
+        let waits = self.primaries.iter_mut().map(|ear| ear.messages.next());
         let heard = tokio::select! {
             (heard, ..) = select_all(waits) => heard,
             // Where a partition is now, somebody has to listen.
@@ -83,10 +82,14 @@ impl Hints for ClusterHints {
         };
         self.note(&heard.ok_or_else(closed)?);
         for at in 0..self.primaries.len() {
-            while let Some(heard) = self.primaries[at].next().now_or_never() {
+            while let Some(heard) = self.primaries[at].messages.next().now_or_never() {
                 self.note(&heard.ok_or_else(closed)?);
             }
         }
         Ok(())
+    }
+
+    async fn end(self: Box<Self>) {
+        join_all(self.primaries.into_iter().map(Ear::end)).await;
     }
 }
