@@ -111,7 +111,7 @@ impl Keeper {
             }
         }
         if self.core.is_draining() {
-            self.leave().await;
+            self.leave(rounds).await;
         }
     }
 
@@ -201,13 +201,18 @@ impl Keeper {
         self.warned_of_skew = is_far;
     }
 
-    /// Tells the cluster that the node is gone, so that nobody waits for its next beat.
-    async fn leave(&self) {
+    /// Tells the cluster that the node is gone, so that nobody waits for its next beat. Calls that are
+    /// under way come first: a beat that a server takes after the last word brings the node back.
+    async fn leave(&self, mut rounds: Rounds) {
         let keep =
             Keep { beat: Some(self.beat(true)), claims: Vec::new(), ttl: self.core.config.lease };
+        let last_word = async {
+            while rounds.next().await.is_some() {}
+            self.store.keep(&keep).await.is_ok()
+        };
         let left = tokio::select! {
             biased;
-            kept = self.store.keep(&keep) => kept.is_ok(),
+            left = last_word => left,
             () = self.core.clock.sleep(LEAVE_TIMEOUT) => false,
         };
         info!(node = %self.core.config.name, told = left, "the node left the cluster");
