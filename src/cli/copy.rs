@@ -3,7 +3,6 @@
 #![expect(clippy::doc_markdown, reason = "these texts are the help, which knows no markdown")]
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
@@ -15,7 +14,6 @@ use crate::domain::durability::Durability;
 use crate::domain::id::Namespace;
 use crate::domain::id::QueueName;
 use crate::domain::id::TaskId;
-use crate::domain::time::format_duration;
 use crate::scheduler::Copied;
 use crate::scheduler::CopyError;
 use crate::scheduler::Scheduler;
@@ -28,9 +26,6 @@ use super::failure::Failure;
 use super::output;
 use super::output::Format;
 use super::store;
-
-/// A node that was heard so lately is at work. It beats every second.
-const HEARD_WITHIN: Duration = Duration::from_secs(10);
 
 /// After how many tasks a word is said on the way.
 const TELL_EVERY: u64 = 10_000;
@@ -174,24 +169,13 @@ impl<'a> End<'a> {
 
 /// Refuses a store in which tasks run or are added behind the walk.
 fn nobody_works(cluster: &Cluster) -> Result<(), Failure> {
-    let heard = |beat_at| cluster.now.since(beat_at);
-    let working = cluster
-        .nodes
-        .iter()
-        .filter(|node| node.kind == HolderKind::Node && heard(node.beat_at) < HEARD_WITHIN);
-    let names: Vec<String> = working
-        .map(|node| {
-            let ago = Duration::from_secs(heard(node.beat_at).as_secs());
-            format!("\n  {} (heard {} ago)", node.node, format_duration(ago))
-        })
-        .collect();
+    let names = store::at_work(cluster, |node| node.kind == HolderKind::Node);
     if names.is_empty() {
         return Ok(());
     }
     Err(Failure::Refused(format!(
         "nodes are at work on the store that is to be copied; a task that they run would run again \
-         from the copy. Stop them first, or use --live{}",
-        names.concat()
+         from the copy. Stop them first, or use --live{names}"
     )))
 }
 

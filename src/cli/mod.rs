@@ -12,6 +12,7 @@
 
 mod add;
 mod arguments;
+mod bench;
 mod changes;
 mod client;
 mod cluster;
@@ -104,6 +105,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         Command::Migrate(_) => migrate::run(&settings),
         Command::Copy(copy) => copy.run(&settings, arguments.output),
         Command::Import(import) => import.run(&settings, arguments.output),
+        Command::Bench(bench) => bench.run(&settings, arguments.output),
         asked => {
             let trace = variables.text("TRACEPARENT").and_then(TraceContext::parse);
             let client = Client::new(&settings.server, settings.token.as_ref(), trace)?;
@@ -141,6 +143,7 @@ fn ask(command: &Command, output: Option<Format>, client: &Client) -> Result<(),
             | Command::Migrate(_)
             | Command::Copy(_)
             | Command::Import(_)
+            | Command::Bench(_)
             | Command::Config(_)
             | Command::Completions(_) => Ok(()),
         }

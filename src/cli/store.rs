@@ -1,15 +1,24 @@
 //! Opens the store that the settings name.
 
+use std::fmt::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::config::Settings;
 use crate::config::StoreUrl;
+use crate::domain::time::format_duration;
 use crate::store;
+use crate::store::Cluster;
+use crate::store::NodeView;
 use crate::store::Options;
 use crate::store::Store;
 
 use super::failure::Failure;
 use super::failure::chain;
+use super::output;
+
+/// A node that was heard so lately is at work. It beats every second.
+const HEARD_WITHIN: Duration = Duration::from_secs(10);
 
 /// The store of the settings. Nothing is sent yet.
 pub(super) fn open(settings: &Settings) -> Result<Arc<dyn Store>, Failure> {
@@ -43,4 +52,18 @@ pub(super) fn explain_at(url: &StoreUrl, error: &store::Error, advice: &str) -> 
         }
         _ => Failure::Refused(format!("{what}\n  store: {url}")),
     }
+}
+
+/// The nodes at work that are `meant`, each on a line after a line break; empty if there are none.
+pub(super) fn at_work(cluster: &Cluster, meant: impl Fn(&NodeView) -> bool) -> String {
+    let mut lines = String::new();
+    for node in cluster.nodes.iter().filter(|node| meant(node)) {
+        let heard = cluster.now.since(node.beat_at);
+        if heard < HEARD_WITHIN {
+            let ago = format_duration(Duration::from_secs(heard.as_secs()));
+            let name = output::plain(node.node.as_str());
+            let _infallible = write!(lines, "\n  {name} (heard {ago} ago)");
+        }
+    }
+    lines
 }

@@ -4,6 +4,10 @@
 
 #[path = "../support/collector.rs"]
 mod collector;
+#[cfg(feature = "mysql")]
+#[expect(dead_code, reason = "other tests need more of it")]
+#[path = "../support/mariadb_server.rs"]
+mod mariadb_server;
 #[path = "../support/program.rs"]
 mod program;
 #[expect(dead_code, reason = "other tests need more of it")]
@@ -11,6 +15,7 @@ mod program;
 mod redis_server;
 
 mod auth;
+mod bench;
 mod changes;
 mod demo;
 mod endpoints;

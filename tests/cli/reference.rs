@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::program::Place;
 
 /// Commands in the order of the page.
-const COMMANDS: [&str; 28] = [
+const COMMANDS: [&str; 29] = [
     "node",
     "node drain",
     "demo",
@@ -33,6 +33,7 @@ const COMMANDS: [&str; 28] = [
     "copy",
     "import",
     "import taskshed-python",
+    "bench",
     "config",
     "config show",
     "completions",
