@@ -62,14 +62,15 @@ pub(super) fn run(
     variables: &Environment,
     declared: Option<Declared>,
 ) -> Result<(), Failure> {
+    let metrics = Metrics::default();
     #[cfg(feature = "otlp")]
-    let exporter = Exporter::start(variables, settings.node.name.as_str())?;
+    let exporter = Exporter::start(variables, settings.node.name.as_str(), metrics.clone())?;
     #[cfg(feature = "otlp")]
     let traces = exporter.as_ref().map(Exporter::traces);
     #[cfg(not(feature = "otlp"))]
     let (traces, _) = (None, variables);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let ended = runtime.block_on(serve(settings, declared, traces));
+    let ended = runtime.block_on(serve(settings, declared, metrics, traces));
     runtime.shutdown_background();
     ended
 }
@@ -77,12 +78,13 @@ pub(super) fn run(
 async fn serve(
     settings: &Settings,
     declared: Option<Declared>,
+    metrics: Metrics,
     traces: Option<Arc<dyn Traces>>,
 ) -> Result<(), Failure> {
     let store = store::open(settings)?;
     store.prepare().await.map_err(|error| store::explain(settings, &error))?;
     let listener = bind(settings.listen).await?;
-    let (events, metrics) = (Events::default(), Metrics::default());
+    let events = Events::default();
     let mut node = Node::builder(Arc::clone(&store))
         .config(settings.node.clone())
         .events(events.clone())

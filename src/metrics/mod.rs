@@ -43,6 +43,8 @@ mod count;
 mod runs;
 mod sample;
 mod shown;
+#[cfg(feature = "otlp")]
+mod spans;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -67,6 +69,10 @@ pub(crate) use runs::Runs;
 pub(crate) use runs::Tally;
 pub(crate) use sample::QueueSample;
 pub(crate) use sample::Sample;
+#[cfg(feature = "otlp")]
+pub(crate) use spans::Lost;
+#[cfg(feature = "otlp")]
+pub(crate) use spans::Spans;
 
 use calls::Calls;
 use count::Buckets;
@@ -101,6 +107,8 @@ struct Counted {
     concurrency: AtomicU64,
     sample: Mutex<Option<Sample>>,
     read: Notify,
+    #[cfg(feature = "otlp")]
+    spans: Spans,
 }
 
 impl Default for Counted {
@@ -121,6 +129,8 @@ impl Default for Counted {
             concurrency: AtomicU64::default(),
             sample: Mutex::default(),
             read: Notify::new(),
+            #[cfg(feature = "otlp")]
+            spans: Spans::default(),
         }
     }
 }
@@ -250,6 +260,12 @@ impl Metrics {
     pub(crate) fn sampled(&self, sample: Option<Sample>) {
         let sample = sample.map(Sample::bounded);
         *self.counted.sample.lock().unwrap_or_else(PoisonError::into_inner) = sample;
+    }
+
+    /// What becomes of the spans of this process.
+    #[cfg(feature = "otlp")]
+    pub(crate) fn spans(&self) -> &Spans {
+        &self.counted.spans
     }
 
     /// Returns when somebody has read the metrics since this returned last. One waiter at a time.

@@ -15,6 +15,8 @@ use prometheus_client::registry::Registry;
 
 use super::Added;
 use super::Cause;
+#[cfg(feature = "otlp")]
+use super::Lost;
 use super::Metrics;
 use super::Sender;
 use super::calls::Trouble;
@@ -63,6 +65,8 @@ fn show(metrics: &Metrics, mut page: Page<'_>) -> fmt::Result {
     show_outcomes(&runs, &mut page)?;
     show_runs(&runs, &mut page)?;
     show_store(metrics, &mut page)?;
+    #[cfg(feature = "otlp")]
+    show_spans(metrics, &mut page)?;
     show_sample(metrics, &mut page)
 }
 
@@ -207,6 +211,21 @@ fn show_store(metrics: &Metrics, page: &mut Page<'_>) -> fmt::Result {
         })
     });
     page.counters("store_errors_total", "Calls to the store that gave no answer, by why.", errors)
+}
+
+#[cfg(feature = "otlp")]
+fn show_spans(metrics: &Metrics, page: &mut Page<'_>) -> fmt::Result {
+    let spans = &metrics.counted.spans;
+    page.counters(
+        "spans_sent_total",
+        "Spans that a collector took.",
+        [(Labels::new(), spans.sent.get())],
+    )?;
+    page.counters(
+        "spans_dropped_total",
+        "Spans that no collector got, by why.",
+        named("reason", Lost::NAMES, &spans.dropped),
+    )
 }
 
 /// What only a leader sees; nothing on other nodes.

@@ -4,6 +4,8 @@
 
 #[path = "../support/collector.rs"]
 mod collector;
+#[path = "../support/grpc.rs"]
+mod grpc;
 #[cfg(feature = "mysql")]
 #[expect(dead_code, reason = "other tests need more of it")]
 #[path = "../support/mariadb_server.rs"]
@@ -17,6 +19,7 @@ mod redis_server;
 mod auth;
 mod bench;
 mod changes;
+mod collectors;
 mod demo;
 mod endpoints;
 mod events;

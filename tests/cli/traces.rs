@@ -11,6 +11,7 @@ use std::sync::Mutex;
 use std::thread;
 
 use crate::collector::Collector;
+use crate::collector::PROTOCOLS;
 use crate::collector::Span;
 use crate::collector::request;
 use crate::program::Place;
@@ -85,7 +86,13 @@ fn tree(spans: &[Span], parent: &str, indent: &str) -> String {
 /// The trace of an add reaches a command, which adds a task for an endpoint: all of it is one trace.
 #[test]
 fn one_trace_leads_from_an_add_over_a_command_to_an_endpoint() {
-    let collector = Collector::start();
+    for protocol in PROTOCOLS {
+        one_trace(protocol);
+    }
+}
+
+fn one_trace(protocol: &str) {
+    let collector = Collector::start(protocol);
     let (url, heard) = endpoint();
     let script = format!("'{PROGRAM}' add notify --id second --server \"$(cat url)\"");
     let mut place = Place::new(&format!(
@@ -93,6 +100,7 @@ fn one_trace_leads_from_an_add_over_a_command_to_an_endpoint() {
         serde_json::json!(script)
     ));
     place.set("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.url);
+    place.set("OTEL_EXPORTER_OTLP_PROTOCOL", protocol);
     let mut node = place.node(&["--name", "anna"]);
     place.talk_to(&node);
     std::fs::write(place.path("url"), &node.url).unwrap();
@@ -124,46 +132,10 @@ fn one_trace_leads_from_an_add_over_a_command_to_an_endpoint() {
     assert!(notify.attributes["taskshed.fence"].parse::<u64>().unwrap() > 0);
 }
 
-/// A collector that takes a connection and never answers holds up neither tasks nor the node's end.
-#[test]
-fn a_collector_that_is_dead_costs_nothing_but_spans() {
-    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let mut place = Place::new("[handlers.noop]\nexec = [\"true\"]\n");
-    place.set("OTEL_EXPORTER_OTLP_ENDPOINT", &format!("http://{}", silent.local_addr().unwrap()));
-    place.set("OTEL_EXPORTER_OTLP_TIMEOUT", "3600000");
-    place.set("OTEL_BSP_SCHEDULE_DELAY", "1");
-    place.set("OTEL_BSP_MAX_QUEUE_SIZE", "4");
-    place.set("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "1");
-    let mut node = place.node(&[]);
-    place.talk_to(&node);
-
-    let (_held, _) = thread::scope(|scope| {
-        let taken = scope.spawn(|| silent.accept().unwrap());
-        for _ in 0..10 {
-            place.done(&["add", "noop", "--wait"]);
-        }
-        taken.join().unwrap()
-    });
-
-    assert_eq!(node.leave(), Some(0), "{}", node.log());
-}
-
-#[test]
-fn a_protocol_that_is_not_spoken_is_refused() {
-    let mut place = Place::new("");
-    place.set("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1");
-    place.set("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json");
-
-    let ran = place.run(&["node"]);
-
-    assert_eq!(ran.code, 2, "{}", ran.err);
-    assert!(ran.err.contains("OTEL_EXPORTER_OTLP_PROTOCOL: \"http/json\""), "{}", ran.err);
-}
-
 /// A second attempt links to the ack of the first one, in the same trace.
 #[test]
 fn an_attempt_links_to_the_failed_one_before_it() {
-    let collector = Collector::start();
+    let collector = Collector::start("http/protobuf");
     let script = "test $TASKSHED_ATTEMPT = 3 || { echo no >&2; exit 1; }";
     let mut place = Place::new(&format!(
         "[handlers.try]\nexec = [\"sh\", \"-c\", {}]\n",

@@ -1,21 +1,45 @@
-//! A collector of spans: takes OTLP over HTTP and decodes what the tests look at.
+//! A collector of spans: takes OTLP over HTTP and over gRPC, and decodes what the tests look at.
 
 use std::collections::BTreeMap;
 use std::io::BufRead;
 use std::io::BufReader;
+use std::io::Read;
 use std::io::Write;
 use std::net::TcpListener;
-use std::net::TcpStream;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
+
+use rustls::ServerConfig;
+use rustls::ServerConnection;
+use rustls::StreamOwned;
+use rustls::crypto::ring;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::pem::PemObject;
+
+use crate::grpc;
 
 /// A collector that keeps all spans in memory.
 #[derive(Debug)]
 pub(crate) struct Collector {
     /// What `OTEL_EXPORTER_OTLP_ENDPOINT` is to be.
     pub(crate) url: String,
-    spans: Arc<Mutex<Vec<Span>>>,
+    kept: Arc<Kept>,
+}
+
+/// What OTLP travels on, as `OTEL_EXPORTER_OTLP_PROTOCOL` names it.
+pub(crate) const PROTOCOLS: [&str; 2] = ["http/protobuf", "grpc"];
+
+/// What came so far, and whether more is taken.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
+    spans: Mutex<Vec<Span>>,
+    heads: Mutex<Vec<String>>,
+    refuses: AtomicBool,
 }
 
 /// A span, as it came.
@@ -35,35 +59,88 @@ pub(crate) struct Span {
 }
 
 impl Collector {
-    pub(crate) fn start() -> Self {
+    /// One that speaks `protocol`.
+    pub(crate) fn start(protocol: &str) -> Self {
+        Self::speaking(protocol, None)
+    }
+
+    /// One that does so over TLS, with `cert.pem` and `key.pem` of a directory.
+    pub(crate) fn over_tls(protocol: &str, dir: &Path) -> Self {
+        let certificate = CertificateDer::from_pem_file(dir.join("cert.pem")).unwrap();
+        let key = PrivateKeyDer::from_pem_file(dir.join("key.pem")).unwrap();
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
+        let config = config.with_safe_default_protocol_versions().unwrap();
+        let config = config.with_no_client_auth().with_single_cert(vec![certificate], key);
+        Self::speaking(protocol, Some(config.unwrap()))
+    }
+
+    fn speaking(protocol: &str, tls: Option<ServerConfig>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let spans = Arc::new(Mutex::new(Vec::new()));
-        let kept = Arc::clone(&spans);
-        thread::spawn(move || {
-            for stream in listener.incoming() {
-                let kept = Arc::clone(&kept);
-                thread::spawn(move || serve(&stream.unwrap(), &kept));
-            }
-        });
-        Self { url, spans }
+        let port = listener.local_addr().unwrap().port();
+        let url = match tls {
+            None => format!("http://127.0.0.1:{port}"),
+            Some(_) => format!("https://localhost:{port}"),
+        };
+        let kept = Arc::new(Kept::default());
+        let keeps = Arc::clone(&kept);
+        match protocol {
+            "grpc" => thread::spawn(move || grpc::serve(&listener, tls, &keeps)),
+            _ => thread::spawn(move || accept(&listener, tls, &keeps)),
+        };
+        Self { url, kept }
+    }
+
+    /// Sets whether it refuses all spans.
+    pub(crate) fn refuse(&self, refuses: bool) {
+        self.kept.refuses.store(refuses, Relaxed);
     }
 
     /// What came so far.
     pub(crate) fn spans(&self) -> Vec<Span> {
-        self.spans.lock().unwrap().clone()
+        self.kept.spans.lock().unwrap().clone()
+    }
+
+    /// The headers of all requests, in small letters.
+    pub(crate) fn heads(&self) -> Vec<String> {
+        self.kept.heads.lock().unwrap().clone()
+    }
+}
+
+impl Kept {
+    /// Keeps an `ExportTraceServiceRequest` that came with these headers, unless it is refused.
+    pub(crate) fn take(&self, head: String, message: &[u8]) -> bool {
+        self.heads.lock().unwrap().push(head);
+        let takes = !self.refuses.load(Relaxed);
+        if takes {
+            self.spans.lock().unwrap().extend(decode(message));
+        }
+        takes
+    }
+}
+
+/// Takes OTLP over HTTP.
+fn accept(listener: &TcpListener, tls: Option<ServerConfig>, kept: &Arc<Kept>) {
+    let tls = tls.map(Arc::new);
+    for stream in listener.incoming() {
+        let (stream, tls, kept) = (stream.unwrap(), tls.clone(), Arc::clone(kept));
+        thread::spawn(move || match tls {
+            None => serve(stream, &kept),
+            Some(tls) => {
+                serve(StreamOwned::new(ServerConnection::new(tls).unwrap(), stream), &kept);
+            }
+        });
     }
 }
 
 /// Answers the requests of one connection.
-fn serve(stream: &TcpStream, kept: &Mutex<Vec<Span>>) {
+fn serve(stream: impl Read + Write, kept: &Kept) {
     let mut reader = BufReader::new(stream);
     while let Some((head, body)) = request(&mut reader) {
         assert!(head.starts_with("post /v1/traces "), "{head}");
         assert!(head.contains("content-type: application/x-protobuf"), "{head}");
-        kept.lock().unwrap().extend(decode(&body));
-        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
-        (&*stream).write_all(answer).unwrap();
+        let status = if kept.take(head, &body) { "200 OK" } else { "400 Bad Request" };
+        let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
+        reader.get_mut().write_all(answer.as_bytes()).unwrap();
     }
 }
 

@@ -1,7 +1,10 @@
 //! Sends spans to a collector by OTLP, set up by OpenTelemetry's own environment variables.
 //!
 //! Spans wait in a queue that is bounded, and a thread of the SDK sends them. If no collector answers,
-//! they are dropped, and nothing else happens.
+//! they are dropped and counted, and nothing else happens.
+
+mod bounded;
+mod collector;
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -21,18 +24,19 @@ use opentelemetry::trace::TraceContextExt;
 use opentelemetry::trace::TraceState;
 use opentelemetry::trace::Tracer;
 use opentelemetry::trace::TracerProvider;
-use opentelemetry_otlp::SpanExporter;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace;
 use opentelemetry_sdk::trace::IdGenerator;
 use opentelemetry_sdk::trace::RandomIdGenerator;
 use opentelemetry_sdk::trace::SdkTracer;
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use tokio::runtime::Runtime;
 
 use crate::clock::Clock;
 use crate::clock::SystemClock;
 use crate::config::Environment;
 use crate::domain::trace::TraceContext;
+use crate::metrics::Metrics;
 use crate::traces::End;
 use crate::traces::Fact;
 use crate::traces::Kind;
@@ -41,6 +45,9 @@ use crate::traces::Start;
 use crate::traces::Traces;
 
 use super::failure::Failure;
+
+use bounded::Bounded;
+use collector::Way;
 
 /// How long the last spans may take to be sent when the program ends.
 const FLUSH_WITHIN: Duration = Duration::from_secs(1);
@@ -52,29 +59,18 @@ const SERVICE: &str = "taskshed";
 #[derive(Debug)]
 pub(super) struct Exporter {
     provider: SdkTracerProvider,
+    runtime: Option<Runtime>,
 }
 
 impl Exporter {
-    /// Starts sending the spans of the node called `node`, if the environment names a collector.
-    pub(super) fn start(variables: &Environment, node: &str) -> Result<Option<Self>, Failure> {
-        let own = |name: &str| {
-            let special = variables.text(&format!("OTEL_EXPORTER_OTLP_TRACES_{name}"));
-            special.or_else(|| variables.text(&format!("OTEL_EXPORTER_OTLP_{name}")))
-        };
-        let is_off = variables.text("OTEL_SDK_DISABLED") == Some("true")
-            || variables.text("OTEL_TRACES_EXPORTER") == Some("none");
-        if is_off || own("ENDPOINT").is_none() {
-            return Ok(None);
-        }
-        if let Some(other) = own("PROTOCOL").filter(|protocol| *protocol != "http/protobuf") {
-            let why = "is not spoken here; http/protobuf is";
-            return Err(Failure::Usage(format!("OTEL_EXPORTER_OTLP_PROTOCOL: {other:?} {why}")));
-        }
-
-        let _chosen_before = rustls::crypto::ring::default_provider().install_default();
-        let exporter = SpanExporter::builder().with_http().build();
-        let exporter =
-            exporter.map_err(|error| Failure::Usage(format!("OTEL_EXPORTER_OTLP: {error}")))?;
+    /// Starts sending the spans of the node called `node`, if the environment names a collector, and
+    /// counts them with `metrics`.
+    pub(super) fn start(
+        variables: &Environment,
+        node: &str,
+        metrics: Metrics,
+    ) -> Result<Option<Self>, Failure> {
+        let Some(Way { exporter, runtime }) = collector::find(variables)? else { return Ok(None) };
         let mut resource = Resource::builder();
         let attributes = variables.text("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default();
         if variables.text("OTEL_SERVICE_NAME").is_none() && !attributes.contains("service.name=") {
@@ -87,9 +83,9 @@ impl Exporter {
         let provider = SdkTracerProvider::builder()
             .with_resource(resource)
             .with_id_generator(Ids::default())
-            .with_batch_exporter(exporter)
+            .with_span_processor(Bounded::new(exporter, variables, metrics))
             .build();
-        Ok(Some(Self { provider }))
+        Ok(Some(Self { provider, runtime }))
     }
 
     /// What takes spans.
@@ -102,6 +98,9 @@ impl Drop for Exporter {
     fn drop(&mut self) {
         // A collector that does not answer has lost them.
         let _dropped_with_this_process = self.provider.shutdown_with_timeout(FLUSH_WITHIN);
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 
