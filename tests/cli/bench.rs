@@ -28,6 +28,7 @@ use taskshed::store::Store;
 use crate::mariadb_server::MariadbServer;
 use crate::program::Place;
 use crate::program::Ran;
+use crate::program::until;
 use crate::redis_server::RedisServer;
 
 /// What each scenario tells, by the names for programs.
@@ -49,6 +50,9 @@ const FIGURES: [(&str, &[&str]); 4] = [
     ),
     ("cpu", &["cpu_seconds", "cpu_us_per_task", "tasks_per_second"]),
 ];
+
+/// What is quickly done where it should be refused.
+const FEW: [&str; 4] = ["--tasks", "20", "--scenario", "add"];
 
 /// A namespace of a store, past the program.
 struct Look {
@@ -250,7 +254,7 @@ fn a_namespace_with_a_node_is_refused() {
     let url = server.url();
     let node = place.node(&["--store", &url, "--namespace", "live", "--name", "anna", "--no-run"]);
 
-    let refused = place.run(&bench(&url, &["--namespace", "live"]));
+    let refused = place.run(&bench(&url, &[&["--namespace", "live"][..], &FEW].concat()));
 
     assert_eq!(refused.code, 1, "{}", refused.out);
     assert!(refused.err.contains("at work in namespace live"), "{}", refused.err);
@@ -270,7 +274,7 @@ fn a_namespace_with_tasks_of_others_is_refused() {
     look.add(Task::new("taskshed.bench", &json!({})).unwrap().id("old"));
     look.add(Task::new("bill", &json!({})).unwrap().id("bill-7"));
 
-    let refused = place.run(&bench(&server.url(), &[]));
+    let refused = place.run(&bench(&server.url(), &FEW));
 
     assert_eq!(refused.code, 1, "{}", refused.out);
     for part in ["namespace bench", "such as bill-7", "with --namespace"] {
@@ -288,7 +292,7 @@ fn a_namespace_whose_queue_is_paused_is_refused() {
     let queue = "default".parse().unwrap();
     look.runtime.block_on(look.scheduler.set_queue(&queue, store::Gate::Paused)).unwrap();
 
-    let refused = place.run(&bench(&server.url(), &[]));
+    let refused = place.run(&bench(&server.url(), &FEW));
 
     assert_eq!(refused.code, 1, "{}", refused.out);
     assert!(refused.err.contains("queue default is paused in namespace bench"), "{}", refused.err);
@@ -317,13 +321,51 @@ fn two_benches_do_not_measure_each_other() {
     let first = start(&place, &bench(&url, &["--tasks", "2000", "--scenario", "lag"]));
     look.first_tasks();
 
-    let second = place.run(&bench(&url, &[]));
+    let second = place.run(&bench(&url, &FEW));
 
     assert_eq!(second.code, 1, "{}", second.out);
     assert!(second.err.contains(&format!("-bench-{} (heard ", first.id())), "{}", second.err);
     let first = first.wait_with_output().unwrap();
     assert!(first.status.success(), "{}", String::from_utf8_lossy(&first.stderr));
     look.assert_empty();
+}
+
+/// Whoever comes at the same moment finds nobody; so each looks again once it can be seen. A server that
+/// stands still meanwhile lets them come at the same moment.
+#[test]
+fn of_benches_that_begin_together_at_most_one_goes_on() {
+    let (place, server) = (Place::new(""), RedisServer::start(&[]));
+    let url = server.url();
+    let args = bench(&url, &["--tasks", "30", "--scenario", "lag"]);
+    let process = Pid::from_raw(server.pid()).unwrap();
+    kill_process(process, Signal::STOP).unwrap();
+    let together: Vec<Child> = (0..4).map(|_| start(&place, &args)).collect();
+    until("all have connected", || connected(server.port()) >= together.len());
+    kill_process(process, Signal::CONT).unwrap();
+
+    let mut done = 0;
+    for bench in together {
+        let output = bench.wait_with_output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        if output.status.success() {
+            done += 1;
+        } else {
+            assert!(said.contains("at work in namespace bench"), "{said}");
+        }
+    }
+
+    assert!(done <= 1, "{done} have measured at the same time");
+    Look::at(&url, "bench").assert_empty();
+}
+
+/// How many connections to a port of this machine are open.
+fn connected(port: u16) -> usize {
+    let open = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let is_to = |row: &&str| {
+        let fields: Vec<_> = row.split_whitespace().collect();
+        fields[2].ends_with(&format!(":{port:04X}")) && fields[3] == "01"
+    };
+    open.lines().skip(1).filter(is_to).count()
 }
 
 /// Tells a bench with many tasks to stop, first while they are added, then while they wait.

@@ -23,8 +23,11 @@ use super::work::task;
 /// How long tasks fall due, at most.
 const LENGTH_SECONDS: usize = 10;
 
+/// How often a second the bare timer goes off, at most: far less often than it could.
+const TIMER_RATE_MAX: usize = 500;
+
 /// How long the bare timer is looked at, at most.
-const BARE_SECONDS: usize = 2;
+const TIMER_SECONDS: usize = 2;
 
 /// How long before the first task is due it is planned: so long that all are added and the nodes are
 /// there. A store for which one is too short is given the next. None is so long that it would be taken
@@ -38,13 +41,13 @@ const ASKED: usize = 20;
 pub(super) async fn run(site: &Site<'_>, load: Load) -> Result<Run, Failure> {
     let tasks = load.tasks.min(load.rate * LENGTH_SECONDS);
     let load = Load { tasks, ..load };
-    let bare_us = bare(load).await;
+    let timer_us = timer(load).await;
     let skew = Skew::of(site).await?;
     for lead in LEADS {
         let tally = Arc::new(Tally::of(tasks));
         if let Some(lags_us) = lags(site, load, (lead, skew.us), &tally).await? {
             let mut figures = of_tasks(lags_us);
-            figures.extend(of_timer(bare_us));
+            figures.extend(of_timer(timer_us));
             figures.push(Figure::ms("clocks_agree_within_ms", "known to within", skew.within_us));
             return Ok(Run { tasks, figures, faults: tally.faults(site.clear().await?) });
         }
@@ -92,15 +95,15 @@ async fn lags(
     Ok(Some(lags_us))
 }
 
-/// The same moments kept by a timer of the runtime alone: what the machine adds.
-async fn bare(load: Load) -> Vec<i64> {
-    let step = step(load.rate);
-    let mut at = SystemClock.steady() + Duration::from_millis(100);
+/// How late a timer of the runtime goes off, alone: what the machine adds.
+async fn timer(load: Load) -> Vec<i64> {
+    let rate = load.rate.min(TIMER_RATE_MAX);
+    let step = step(rate);
     let mut lags_us = Vec::new();
-    for _ in 0..load.tasks.min(load.rate * BARE_SECONDS) {
-        SystemClock.sleep(at.saturating_sub(SystemClock.steady())).await;
+    for _ in 0..load.tasks.min(rate * TIMER_SECONDS) {
+        let at = SystemClock.steady() + step;
+        SystemClock.sleep(step).await;
         lags_us.push(as_us(SystemClock.steady().saturating_sub(at)));
-        at += step;
     }
     lags_us
 }
