@@ -53,12 +53,19 @@ impl TraceContext {
     /// A span of the same trace whose id follows from `words`, so that whoever knows them can name it.
     #[must_use]
     pub fn beside(&self, words: &[&str]) -> Self {
-        // FNV-1a: nothing depends on it but that two of them differ.
-        let bytes = words.iter().flat_map(|word| word.bytes().chain([0]));
-        let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
-        Self(format!("00-{}-{:016x}-{}", self.trace_id(), hash.max(1), &self.0[53..LETTERS]))
+        Self(format!("00-{}-{:016x}-{}", self.trace_id(), number(words), self.flags()))
+    }
+
+    /// The root of a trace whose ids follow from `words`. It is sampled if `like` is, or without that.
+    #[must_use]
+    pub fn root(words: &[&str], like: Option<&Self>) -> Self {
+        let half = |name| number(&[&[name], words].concat());
+        let flags = like.map_or("01", Self::flags);
+        Self(format!("00-{:016x}{:016x}-{:016x}-{flags}", half("a"), half("b"), number(words)))
+    }
+
+    fn flags(&self) -> &str {
+        &self.0[53..LETTERS]
     }
 
     /// The 32 letters that name the trace.
@@ -66,6 +73,17 @@ impl TraceContext {
     pub fn trace_id(&self) -> &str {
         &self.0[3..35]
     }
+}
+
+/// A number from 1. FNV-1a: nothing depends on it but that two of them differ, and that they are spread, since
+/// some sample by the size of an id.
+fn number(words: &[&str]) -> u64 {
+    let bytes = words.iter().flat_map(|word| word.bytes().chain([0]));
+    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let spread = (hash ^ (hash >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (spread ^ (spread >> 32)).max(1)
 }
 
 #[cfg(test)]
@@ -120,5 +138,20 @@ mod tests {
         ] {
             assert_eq!(TraceContext::parse(text), None, "{text:?}");
         }
+    }
+
+    #[test]
+    fn the_root_of_a_trace_follows_from_words_and_is_sampled_like_another() {
+        let unsampled = TraceContext::parse(&SOUND.replace("-01", "-00")).unwrap();
+
+        let root = TraceContext::root(&["a", "b"], None);
+
+        assert_eq!(TraceContext::parse(root.as_str()), Some(root.clone()));
+        assert_eq!(TraceContext::root(&["a", "b"], None), root);
+        for other in [&["ab"][..], &["a", "c"], &["b", "a"]] {
+            assert_ne!(TraceContext::root(other, None).trace_id(), root.trace_id());
+        }
+        let like = TraceContext::root(&["a", "b"], Some(&unsampled));
+        assert_eq!(like.as_str(), root.as_str().replace("-01", "-00"));
     }
 }

@@ -140,9 +140,10 @@ impl Api {
         self
     }
 
-    /// Tells `traces` of each add, and puts tasks beneath that.
+    /// Tells `traces` of each add, puts tasks beneath that, and tells of what remote workers do.
     #[must_use]
     pub fn traces(mut self, traces: Arc<dyn Traces>) -> Self {
+        self.desk = self.desk.traces(Arc::clone(&traces));
         self.traces = Some(traces);
         self
     }

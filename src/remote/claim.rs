@@ -56,20 +56,24 @@ impl Desk {
         let until = self.clock.steady().saturating_add(wait);
         let is_repeatable = wish.claim_id.is_some();
         let mut claim = self.asks_for(wish);
+        let asked_at = self.clock.steady();
         let claimed = self.take(&claim, is_repeatable).await?;
         if wait.is_zero() || !claimed.tasks.is_empty() {
-            return Ok(self.given(wish, claimed));
+            return Ok(self.given(wish, claimed, asked_at));
         }
 
         let mut hinted = Hinted::listen(&*self.store, &claim.holder.process).await;
         let mut pace = Pace::default();
         loop {
             claim.wait = hinted.come();
+            let asked_at = self.clock.steady();
             let answer = self.take(&claim, is_repeatable).await;
             let left = until.saturating_sub(self.clock.steady());
             let is_over = left.is_zero() || over.is_cancelled();
             let nothing = match answer {
-                Ok(claimed) if !claimed.tasks.is_empty() => return Ok(self.given(wish, claimed)),
+                Ok(claimed) if !claimed.tasks.is_empty() => {
+                    return Ok(self.given(wish, claimed, asked_at));
+                }
                 Ok(_) if is_over => return Ok(Given::Nothing),
                 Err(error) if is_over || !error.is_transient() => return Err(error),
                 answer => answer.ok(),
@@ -170,7 +174,7 @@ impl Desk {
     }
 
     /// Watches over what was claimed, and tells of it.
-    fn given(&self, wish: &Wish, claimed: Claimed) -> Given {
+    fn given(&self, wish: &Wish, claimed: Claimed, asked_at: Duration) -> Given {
         let leases = claimed.tasks.iter().filter_map(|task| task.lease.as_ref());
         if leases.clone().any(|lease| lease.node != wish.worker) {
             return Given::Foreign;
@@ -182,6 +186,7 @@ impl Desk {
             self.runs_of(&claimed.tasks, claimed.now),
             self.clock.steady().saturating_add(left),
         );
+        self.tell_claimed(&claimed.tasks, asked_at);
         let others = self.metrics.others();
         for task in &claimed.tasks {
             others.began(claimed.now.since(task.run_at));

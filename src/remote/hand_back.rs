@@ -62,6 +62,10 @@ impl Desk {
         let found: HashMap<TaskId, TaskRecord> =
             found.into_iter().map(|task| (task.id.clone(), task)).collect();
         let ends: Vec<Ended> = handed.iter().map(|handed| Ended::from(&handed.outcome)).collect();
+        let outcomes: Vec<_> = match self.traces {
+            Some(_) => handed.iter().map(|handed| handed.outcome.clone()).collect(),
+            None => Vec::new(),
+        };
         let items = handed.into_iter().map(|handed| {
             let task = found.get(&handed.task).filter(|task| {
                 let lease = task.lease.as_ref();
@@ -73,7 +77,9 @@ impl Desk {
             }
         });
         let items: Vec<AckItem> = items.collect();
+        let spans = self.begin_acks(&items, &outcomes, &found, now);
         let acked = self.store.ack(&items).await?;
+        spans.end(&acked);
         self.watches.forget(claim, items.iter().map(|item| &item.task));
         self.count(&items, &ends, &acked, now);
         self.tell_ends(&items, &acked, &found, now);

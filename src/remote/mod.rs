@@ -17,6 +17,7 @@ mod hand_back;
 mod hinted;
 mod pace;
 mod renew;
+mod traced;
 mod watch;
 
 use std::fmt;
@@ -45,6 +46,7 @@ use crate::events::Events;
 use crate::events::Run;
 use crate::metrics::Metrics;
 use crate::store::Store;
+use crate::traces::Traces;
 
 use self::watch::Watches;
 
@@ -62,6 +64,7 @@ pub struct Desk {
     clock: Arc<dyn Clock>,
     events: Events,
     metrics: Metrics,
+    traces: Option<Arc<dyn Traces>>,
     default_timeout: Duration,
     rng: Arc<Mutex<StdRng>>,
     watches: Arc<Watches>,
@@ -126,6 +129,7 @@ impl Desk {
             clock,
             events: Events::default(),
             metrics: Metrics::default(),
+            traces: None,
             default_timeout: DEFAULT_TIMEOUT,
             rng: Arc::new(Mutex::new(rand::make_rng())),
             watches: Arc::default(),
@@ -151,6 +155,13 @@ impl Desk {
     #[must_use]
     pub fn metrics(mut self, metrics: Metrics) -> Self {
         self.metrics = metrics;
+        self
+    }
+
+    /// Tells `traces` of claims, runs and acks of workers.
+    #[must_use]
+    pub fn traces(mut self, traces: Arc<dyn Traces>) -> Self {
+        self.traces = Some(traces);
         self
     }
 

@@ -42,6 +42,9 @@ async fn the_trace_of_an_add_goes_with_each_task_that_names_none() {
     let claimed = shed.post("/v1/claims", &claim).await.json();
     let traces: Vec<_> = claimed["tasks"].as_array().unwrap().iter().collect();
     assert!(traces.iter().any(|task| task["metadata"] == given), "{claimed}");
+    for task in traces {
+        assert_eq!(task["traceparent"], task["metadata"]["traceparent"], "{claimed}");
+    }
 }
 
 #[tokio::test]
@@ -60,6 +63,8 @@ async fn a_malformed_trace_is_none_and_no_add_fails_for_it() {
         add(&shed, &headers, &body).await;
         assert_eq!(metadata(&shed, "a").await, json!({}), "{headers:?}");
     }
+    let claimed = shed.post("/v1/claims", &json!({ "worker": "anna" })).await.json();
+    assert_eq!(claimed["tasks"][0]["traceparent"], Value::Null, "{claimed}");
 }
 
 #[tokio::test]

@@ -32,3 +32,4 @@ mod moving;
 mod reference;
 mod settings;
 mod traces;
+mod worker_traces;

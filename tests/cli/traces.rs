@@ -20,7 +20,7 @@ use crate::program::until;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_taskshed");
 
-const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+pub(crate) const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 /// Runs `taskshed add` as a part of a trace, and answers what the handler printed.
 fn added_in(place: &Place, trace: &str) -> String {
@@ -73,7 +73,7 @@ fn block(language: &str) -> String {
 }
 
 /// The spans beneath another one by name, indented, in the order in which they began.
-fn tree(spans: &[Span], parent: &str, indent: &str) -> String {
+pub(crate) fn tree(spans: &[Span], parent: &str, indent: &str) -> String {
     let mut found: Vec<_> = spans.iter().filter(|span| span.parent == parent).collect();
     found.sort_by_key(|span| span.start_ns);
     let lines = found.iter().map(|span| {

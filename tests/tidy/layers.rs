@@ -25,7 +25,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "handlers",
         ],
     ),
-    ("remote", &["domain", "clock", "events", "metrics", "store"]),
+    ("remote", &["domain", "clock", "events", "metrics", "traces", "store"]),
     (
         "http",
         &[

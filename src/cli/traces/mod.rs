@@ -105,21 +105,21 @@ impl Drop for Exporter {
 }
 
 thread_local! {
-    /// The id of the span that this thread is about to begin, if it was said.
-    static OWN: Cell<Option<SpanId>> = const { Cell::new(None) };
+    /// The ids of the span that this thread is about to begin, if they were said.
+    static OWN: Cell<Option<(TraceId, SpanId)>> = const { Cell::new(None) };
 }
 
-/// Ids by chance, unless the next one was said: the SDK has no other way to be told.
+/// Ids by chance, unless the next ones were said: the SDK has no other way to be told.
 #[derive(Debug, Default)]
 struct Ids(RandomIdGenerator);
 
 impl IdGenerator for Ids {
     fn new_trace_id(&self) -> TraceId {
-        self.0.new_trace_id()
+        OWN.get().map_or_else(|| self.0.new_trace_id(), |(trace, _)| trace)
     }
 
     fn new_span_id(&self) -> SpanId {
-        OWN.take().unwrap_or_else(|| self.0.new_span_id())
+        OWN.get().map_or_else(|| self.0.new_span_id(), |(_, span)| span)
     }
 }
 
@@ -152,9 +152,11 @@ impl Traces for Otlp {
             Some(context) => opentelemetry::Context::new().with_remote_span_context(context),
             None => opentelemetry::Context::new(),
         };
-        let own = start.own.and_then(remote).map(|context| context.span_id());
-        OWN.set(own);
-        Box::new(OtlpSpan(builder.start_with_context(&self.tracer, &parent)))
+        let own = start.own.and_then(remote);
+        OWN.set(own.map(|context| (context.trace_id(), context.span_id())));
+        let span = builder.start_with_context(&self.tracer, &parent);
+        OWN.set(None);
+        Box::new(OtlpSpan(span))
     }
 }
 

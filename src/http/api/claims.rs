@@ -35,11 +35,11 @@ pub(in crate::http) async fn take(
         asked.wish.claim_id.get_or_insert_with(drawn);
     }
     match api.desk.claim(&asked.wish, asked.wait, &api.leaving).await? {
-        Given::Nothing => Ok(Json(ClaimView::of(Vec::new()))),
+        Given::Nothing => Ok(Json(ClaimView::of(Vec::new(), |_| None))),
         Given::Tasks(tasks) => {
             let ids: Vec<_> = tasks.iter().map(|task| &task.id).collect();
             audit::tell(&caller, "claims.take", &Which::ids(&ids), Ok(()), |()| ids.len())?;
-            Ok(Json(ClaimView::of(tasks)))
+            Ok(Json(ClaimView::of(tasks, |task| api.desk.trace_of(task))))
         }
         Given::Foreign => Err(Problem::new(Kind::Conflict, "the claim is that of another worker")),
     }

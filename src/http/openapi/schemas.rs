@@ -84,6 +84,8 @@ fn tasks() -> Schemas {
         ("errors", list(reference("RunError"))),
         ("lease", json!({ "anyOf": [reference("Lease"), { "type": "null" }] })),
     ]);
+    let mut claimed = shown.clone();
+    claimed.push(("traceparent", nullable(text())));
     let batch = [("tasks", list(reference("NewTask"))), ("replace_existing", flag())];
     let outcome = words(&["created", "replaced", "kept", "duplicate"]);
     let mut page = object(&[("tasks", list(reference("Task"))), ("next_cursor", nullable(text()))]);
@@ -93,6 +95,7 @@ fn tasks() -> Schemas {
         ("Batch", partial(&batch, &["tasks"])),
         ("NewTasks", json!({ "anyOf": [reference("NewTask"), reference("Batch")] })),
         ("Task", object(&shown)),
+        ("ClaimedTask", object(&claimed)),
         ("Tasks", page),
         ("Added", object(&[("tasks", list(object(&[("task_id", text()), ("outcome", outcome)])))])),
         (
@@ -184,7 +187,7 @@ fn claims() -> Schemas {
             object(&[
                 ("claim_id", nullable(text())),
                 ("expires_at", nullable(moment())),
-                ("tasks", list(reference("Task"))),
+                ("tasks", list(reference("ClaimedTask"))),
             ]),
         ),
         (

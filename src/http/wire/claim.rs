@@ -23,6 +23,7 @@ use crate::domain::lease::LEASE_MIN;
 use crate::domain::state::Outcome;
 use crate::domain::task::TaskRecord;
 use crate::domain::time::Timestamp;
+use crate::domain::trace::TraceContext;
 use crate::http::WAIT_MAX;
 use crate::http::problem::Answer;
 use crate::http::problem::Problem;
@@ -239,7 +240,15 @@ fn carried(fields: &mut Fields<'_>) -> Option<Json> {
 pub(in crate::http) struct ClaimView {
     claim_id: Option<ClaimId>,
     expires_at: Option<Timestamp>,
-    tasks: Vec<TaskView>,
+    tasks: Vec<ClaimedTask>,
+}
+
+/// A task, and what its run's spans stand beneath.
+#[derive(Debug, Serialize)]
+struct ClaimedTask {
+    #[serde(flatten)]
+    task: TaskView,
+    traceparent: Option<String>,
 }
 
 /// Reply to a renewal.
@@ -263,12 +272,22 @@ struct AckedItem {
 }
 
 impl ClaimView {
-    pub(in crate::http) fn of(tasks: Vec<TaskRecord>) -> Self {
+    /// Shows tasks, each with what `trace_of` says of it.
+    pub(in crate::http) fn of(
+        tasks: Vec<TaskRecord>,
+        trace_of: impl Fn(&TaskRecord) -> Option<TraceContext>,
+    ) -> Self {
         let lease = tasks.first().and_then(|task| task.lease.clone());
         Self {
             claim_id: lease.as_ref().map(|lease| lease.claim_id.clone()),
             expires_at: lease.map(|lease| lease.expires_at),
-            tasks: tasks.into_iter().map(TaskView::of).collect(),
+            tasks: tasks
+                .into_iter()
+                .map(|task| {
+                    let traceparent = trace_of(&task).map(|context| context.as_str().to_owned());
+                    ClaimedTask { task: TaskView::of(task), traceparent }
+                })
+                .collect(),
         }
     }
 }

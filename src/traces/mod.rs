@@ -4,6 +4,8 @@
 //! one the only cost is to look whether there is one; a task's trace context goes on to its handler
 //! all the same.
 
+pub(crate) mod run;
+
 use std::fmt;
 use std::time::Duration;
 
