@@ -56,10 +56,10 @@ pub(super) async fn add_all(
     count: usize,
     task: impl Fn(usize) -> Result<Task, Failure>,
 ) -> Result<(), Failure> {
-    let numbers: Vec<_> = (0..count).collect();
-    for batch in numbers.chunks(BATCH_MAX) {
+    for first in (0..count).step_by(BATCH_MAX) {
         site.go_on()?;
-        let tasks: Result<Vec<_>, Failure> = batch.iter().map(|number| task(*number)).collect();
+        let batch = first..count.min(first + BATCH_MAX);
+        let tasks: Result<Vec<_>, Failure> = batch.map(&task).collect();
         let added = site.scheduler.add_all(tasks?, Existing::Keep).await;
         added.map_err(|error| site.explain(&error))?;
     }
