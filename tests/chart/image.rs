@@ -1,8 +1,12 @@
 //! The image, built and run for real.
 
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
+use std::time::Duration;
 
 use serde_json::Value;
+use taskshed::clock::Clock;
+use taskshed::clock::SystemClock;
 
 use crate::helm::run;
 use crate::podman::IMAGE;
@@ -33,6 +37,7 @@ fn it_is_small_and_says_what_it_is() {
     let image = inspect(image());
 
     let bytes = image["Size"].as_u64().unwrap();
+    println!("the image has {bytes} bytes");
     assert!(bytes < 40_000_000, "{bytes} bytes");
     assert_eq!(image["Config"]["User"], "65532:65532");
     assert_eq!(image["Config"]["Entrypoint"][0], "/usr/bin/taskshed");
@@ -110,6 +115,76 @@ fn it_runs_tasks_as_the_chart_runs_it() {
     assert!(added.0, "{}\n{}", added.1, log.1);
     assert!(stopped.0, "{}", stopped.1);
     assert_eq!(code, "0", "{}", log.1);
+}
+
+/// How long a pod takes from the start of its process to its first claim, with a task that waits for it.
+#[test]
+fn the_time_from_its_start_to_its_first_claim_is_told() {
+    image();
+    let dir = tempfile::TempDir::new().unwrap();
+    // It runs until it is stopped, so that its claim can be looked at.
+    let file = "[handlers.listen]\nexec = [\"/usr/bin/taskshed\", \"events\"]\n";
+    std::fs::write(dir.path().join("taskshed.toml"), file).unwrap();
+    std::fs::create_dir(dir.path().join("store")).unwrap();
+    let open = std::fs::Permissions::from_mode(0o777);
+    std::fs::set_permissions(dir.path().join("store"), open).unwrap();
+    let mounts = ["taskshed.toml:/etc/taskshed/taskshed.toml:ro", "store:/var/lib/taskshed"]
+        .map(|mount| format!("--volume={}/{mount}", dir.path().display()));
+    let start = |args: &[&str]| {
+        let mut container = podman();
+        container.args(&RESTRICTED[..1]).args(&RESTRICTED[2..]).args(&mounts);
+        container.args(["--detach", "--tmpfs=/tmp", "--env=TASKSHED_STORE=sqlite:shed.db"]);
+        container.args(["--env=TASKSHED_CONFIG=/etc/taskshed/taskshed.toml", IMAGE]).args(args);
+        let (content, said) = run(&mut container);
+        assert!(content, "{said}");
+        said.lines().rfind(|line| line.len() == 64).unwrap().to_owned()
+    };
+    let until = |container: &str, args: &[&str], is_so: &dyn Fn(&str) -> bool| {
+        let mut last = String::new();
+        for _ in 0..200 {
+            let exec = ["exec", container, "/usr/bin/taskshed"];
+            let (content, said) = run(podman().args(exec).args(args));
+            if content && is_so(&said) {
+                return said;
+            }
+            last = said;
+        }
+        panic!("{args:?}: {last}\n{}", run(podman().args(["logs", container])).1)
+    };
+
+    let before = start(&["node", "--no-run"]);
+    until(&before, &["add", "listen", "--id", "first"], &|_| true);
+    done(&["stop", "-t", "30", &before]);
+    let pod = start(&["node", "--drain-timeout", "1s"]);
+    let task_in = |said: &str| said.find('{').and_then(|at| serde_json::from_str(&said[at..]).ok());
+    let runs = |said: &str| task_in(said).is_some_and(|task: Value| task["state"] == "running");
+    let shown = until(&pod, &["show", "first"], &runs);
+    let pid = done(&["inspect", "--format", "{{.State.Pid}}", &pod]);
+    let began_us = began_us(&pid);
+    for container in [&before, &pod] {
+        done(&["rm", "--force", container]);
+    }
+
+    let task: Value = task_in(&shown).unwrap();
+    // A fence is the moment of its claim, by the store's clock, which is this machine's.
+    let claimed_us = task["lease"]["fence"].as_i64().unwrap();
+    println!(
+        "from the start of the process to its first claim: {} ms",
+        (claimed_us - began_us) / 1000
+    );
+    assert!(began_us < claimed_us, "{began_us} {task}");
+}
+
+/// When a process began, by the wall clock; a hundredth of a second or so early.
+fn began_us(pid: &str) -> i64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let after_name = stat.rsplit(')').next().unwrap();
+    let ticks: i64 = after_name.split_whitespace().nth(19).unwrap().parse().unwrap();
+    let uptime = std::fs::read_to_string("/proc/uptime").unwrap();
+    let now_us = SystemClock.wall().as_us();
+    let up: f64 = uptime.split(' ').next().unwrap().parse().unwrap();
+    let up_us = i64::try_from(Duration::from_secs_f64(up).as_micros()).unwrap();
+    now_us - up_us + ticks * 10_000
 }
 
 /// The first way to add a handler: a static program in an image made from ours.
