@@ -1,13 +1,16 @@
 //! How a node leaves (N1).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
+use taskshed::Node;
 use taskshed::domain::state::TaskState;
 use taskshed::events::Event;
 use taskshed::handlers::Context;
 
 use crate::faulty::Fault;
+use crate::faulty::Faulty;
 use crate::shed::Answer;
 use crate::shed::LEASE;
 use crate::shed::Live;
@@ -219,6 +222,29 @@ async fn a_claim_that_is_answered_during_the_drain_is_handed_back() {
     let kept = shed.find(&id).await;
     assert_eq!((kept.state, kept.lease), (TaskState::Scheduled, None));
     assert!(!shed.rest().iter().any(|event| matches!(event, Event::Started { .. })));
+}
+
+/// A beat that a server takes after the last word brings the node back.
+#[tokio::test]
+async fn a_beat_under_way_comes_before_the_last_word() {
+    let (shed, _clock) = Shed::manual();
+    let link = Faulty::new(Arc::new(shed.store.clone()));
+    let node = Node::builder(Arc::new(link.clone())).clock(Arc::clone(&shed.clock));
+    let live = Live::start(node);
+    until("the node is there", async || live.handle.is_ready()).await;
+    let sent = link.calls("keep");
+    link.hang("keep", true);
+    live.handle.beat();
+    until("a beat is under way", async || link.calls("keep") > sent).await;
+
+    live.shut_down();
+    // Long enough for a last word that does not wait.
+    pause(MS * 100).await;
+    link.hang("keep", false);
+
+    assert!(live.left().await.is_clean());
+    assert_eq!(shed.store.calls("keep"), link.calls("keep"), "no beat was given up");
+    assert_eq!(shed.scheduler.cluster().await.unwrap().nodes, []);
 }
 
 #[tokio::test]
