@@ -26,7 +26,7 @@ const EXTENSIONS: [&str; 4] =
     ["ScaledObject", "TriggerAuthentication", "ServiceMonitor", "PrometheusRule"];
 
 /// Installations that differ in what they are made of.
-const MATRIX: [&str; 9] = [
+pub(crate) const MATRIX: [&str; 9] = [
     USUAL,
     "store.existingSecret=s,auth.existingSecret=a,metrics.serviceMonitor.enabled=true,\
      metrics.rules.enabled=true,metrics.dashboard.enabled=true,metrics.serviceMonitor.labels.a=b",
