@@ -14,6 +14,7 @@ use crate::domain::lease::Fence;
 use crate::domain::schedule::Schedule;
 use crate::domain::state::Outcome;
 use crate::domain::state::Verdict;
+use crate::domain::state::last_bytes;
 use crate::domain::task::RunError;
 use crate::domain::task::TaskRecord;
 use crate::domain::trace::TRACEPARENT;
@@ -96,17 +97,17 @@ pub(crate) fn begin(
     })
 }
 
-/// Ends a run's span.
+/// Ends a run's span, with as much of an error as the task keeps.
 pub(crate) fn end(span: Box<dyn Span>, outcome: &Outcome) {
     let timed_out;
     let (outcome, error) = match outcome {
         Outcome::Completed(_) => ("completed", None),
-        Outcome::Failed(message) => ("failed", Some(message.as_str())),
+        Outcome::Failed(message) => ("failed", Some(last_bytes(message))),
         Outcome::TimedOut(after) => {
             timed_out = format!("stopped after {after:?}");
             ("timed_out", Some(timed_out.as_str()))
         }
-        Outcome::Dead(message) => ("dead", Some(message.as_str())),
+        Outcome::Dead(message) => ("dead", Some(last_bytes(message))),
         Outcome::Snoozed(_) => ("snoozed", None),
         Outcome::Released => ("released", None),
         Outcome::Cancelled => ("cancelled", None),

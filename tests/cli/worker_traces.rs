@@ -61,7 +61,8 @@ fn one_trace_leads_over_a_worker_that_asks_another_node_each_time() {
     let task = json!({ "task_id": "t", "callback": "resize", "backoff": backoff });
     post(&anna, "/v1/tasks", TRACE, &task);
     let first = claim(&anna);
-    let failed = json!({ "outcome": "failed", "error": "no" });
+    let error = format!("{}no", "x".repeat(5000));
+    let failed = json!({ "outcome": "failed", "error": error });
     assert_eq!(ack(&otto, &first, &failed), "done");
     assert_eq!(ack(&anna, &first, &failed), "stale");
     let second = claim(&otto);
@@ -102,7 +103,7 @@ add
     assert_eq!(runs[1].links, [(ack.trace.clone(), ack.id.clone())]);
     assert_eq!((runs[0].links.len(), runs[2].links.len()), (0, 0));
     let errors: Vec<_> = runs.iter().map(|run| run.error.as_deref()).collect();
-    assert_eq!(errors, [Some("no"), None, None]);
+    assert_eq!(errors, [Some(&error[error.len() - 4096..]), None, None]);
     assert_eq!(runs[0].attributes["taskshed.outcome"], "failed");
 }
 

@@ -178,11 +178,11 @@ pub struct Deciding<'a> {
 pub fn decide(task: &TaskRecord, outcome: Outcome, deciding: &Deciding<'_>) -> Verdict {
     match outcome {
         Outcome::Completed(result) => complete(task, result, deciding.now),
-        Outcome::Failed(message) => fail(task, message, deciding),
+        Outcome::Failed(message) => fail(task, &message, deciding),
         Outcome::TimedOut(after) => {
-            fail(task, format!("timed out after {}", format_duration(after)), deciding)
+            fail(task, &format!("timed out after {}", format_duration(after)), deciding)
         }
-        Outcome::Dead(message) => give_up(task, message, deciding),
+        Outcome::Dead(message) => give_up(task, &message, deciding),
         Outcome::Snoozed(length) => snooze(task, length, deciding.now),
         Outcome::Released => hand_back(task, Again::Release),
         Outcome::Cancelled => end(task, TaskState::Cancelled, task.attempts_over()),
@@ -208,7 +208,7 @@ pub fn decide_reclaim(task: &TaskRecord, crashed: bool, deciding: &Deciding<'_>)
             state: TaskState::Dead,
             attempt: task.attempts_over(),
             crashes,
-            errors: task.errors_with(error(task, message, deciding)),
+            errors: task.errors_with(error(task, &message, deciding)),
             result: None,
         };
     }
@@ -238,7 +238,7 @@ fn complete(task: &TaskRecord, result: Option<Json>, now: Timestamp) -> Verdict 
     }
 }
 
-fn fail(task: &TaskRecord, message: String, deciding: &Deciding<'_>) -> Verdict {
+fn fail(task: &TaskRecord, message: &str, deciding: &Deciding<'_>) -> Verdict {
     let attempt = task.attempts_over() + 1;
     if attempt >= task.spec.max_attempts {
         return give_up(task, message, deciding);
@@ -262,7 +262,7 @@ fn fail(task: &TaskRecord, message: String, deciding: &Deciding<'_>) -> Verdict 
     }
 }
 
-fn give_up(task: &TaskRecord, message: String, deciding: &Deciding<'_>) -> Verdict {
+fn give_up(task: &TaskRecord, message: &str, deciding: &Deciding<'_>) -> Verdict {
     let errors = task.errors_with(error(task, message, deciding));
     match next_planned(task, deciding.now) {
         Some(planned_at) => occurrence(planned_at, errors, None),
@@ -327,9 +327,9 @@ fn next_planned(task: &TaskRecord, now: Timestamp) -> Option<Timestamp> {
     task.spec.schedule.next(task.planned_at, now, task.spec.coalesce)
 }
 
-fn error(task: &TaskRecord, message: String, deciding: &Deciding<'_>) -> RunError {
+fn error(task: &TaskRecord, message: &str, deciding: &Deciding<'_>) -> RunError {
     RunError {
-        message: last_bytes(message),
+        message: last_bytes(message).to_owned(),
         at: deciding.now,
         node: deciding.node.clone(),
         attempt: task.attempts_over() + 1,
@@ -337,12 +337,10 @@ fn error(task: &TaskRecord, message: String, deciding: &Deciding<'_>) -> RunErro
 }
 
 /// The end of a message, where the cause mostly stands, cut at a character.
-fn last_bytes(message: String) -> String {
+pub(crate) fn last_bytes(message: &str) -> &str {
     let skipped = message.len().saturating_sub(ERROR_BYTES_MAX);
-    match (skipped..message.len()).find(|at| message.is_char_boundary(*at)) {
-        Some(at) if at > 0 => message[at..].into(),
-        _ => message,
-    }
+    let at = (skipped..message.len()).find(|at| message.is_char_boundary(*at));
+    &message[at.unwrap_or(0)..]
 }
 
 #[cfg(test)]
