@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::program::Place;
+use crate::program::until;
 
 /// Commands in the order of the page.
 const COMMANDS: [&str; 29] = [
@@ -74,4 +75,39 @@ fn the_help_lists_every_command() {
         assert!(listed.contains(command), "{command} is not in the help");
     }
     assert!(!help.contains("__exec"), "the helper of exec handlers is nobody's command");
+}
+
+/// What the guide tells to type when an alert fires can be typed, and does what it says.
+#[test]
+fn the_commands_for_alerts_do_as_the_guide_says() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/guide/kubernetes.md");
+    let guide = fs::read_to_string(path).unwrap().replace('\n', " ");
+    let (_, section) = guide.split_once(" # What to do for each alert ").unwrap();
+    let (section, _) = section.split_once(" # What pods may do ").unwrap();
+    let mut place = Place::new("[handlers.die]\nexec = [\"false\"]\n");
+    let node = place.node(&[]);
+    place.talk_to(&node);
+    for task in
+        [&["die", "--id", "dead", "--max-attempts", "1"][..], &["unknown", "--id", "parked"]]
+    {
+        place.done(&[&["add"], task].concat());
+    }
+    place.wait_for("dead", "dead");
+    until("nobody has that callback", || place.task("parked").unwrap()["parked"] == true);
+
+    let mut typed = Vec::new();
+    for command in section.split('`').skip(1).step_by(2) {
+        let Some(words) = command.strip_prefix("taskshed ") else { continue };
+        let words =
+            words.replace("QUEUE", "default").replace("ID", "dead").replace("NAME", "unknown");
+        let out = place.done(&words.split(' ').collect::<Vec<_>>());
+        typed.push((command.to_owned(), out));
+    }
+
+    let out = |command: &str| &typed.iter().find(|(typed, _)| typed == command).unwrap().1;
+    assert!(typed.len() >= 9, "{typed:?}");
+    assert!(out("taskshed list --state scheduled --queue QUEUE").contains("unknown"));
+    assert!(out("taskshed list --state dead").contains("\"dead\""));
+    assert_eq!(place.task("parked").unwrap()["state"], "cancelled");
+    assert_eq!(place.task("dead"), None);
 }
