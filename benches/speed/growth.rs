@@ -1,4 +1,4 @@
-//! Claims and acks beside few and many other tasks.
+//! Claims, and acks of what they took, beside few and many other tasks.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +11,9 @@ use crate::place::Place;
 use crate::report::Figure;
 use crate::report::quantile;
 use crate::work::Kind;
+use crate::work::ack;
 use crate::work::add;
-use crate::work::claim_and_ack;
+use crate::work::claim;
 use crate::work::noop;
 use crate::work::timed;
 
@@ -20,11 +21,10 @@ const DAY: Duration = Duration::from_secs(86_400);
 const FEW: usize = 1_000;
 
 pub(crate) async fn measure(course: Course) -> Vec<Figure> {
-    let many = course.tasks * 10;
     let mut figures = Vec::new();
     let beside: [(&str, usize, Kind); 3] = [
-        ("future tasks", many, |number| noop(number).run_in(DAY)),
-        ("due tasks", many, noop),
+        ("future tasks", course.future, |number| noop(number).run_in(DAY)),
+        ("due tasks", course.tasks * 10, noop),
         ("critical future tasks", course.tasks, |number| {
             noop(number).run_in(DAY).priority(Priority::Critical)
         }),
@@ -36,25 +36,29 @@ pub(crate) async fn measure(course: Course) -> Vec<Figure> {
         for count in [FEW, most] {
             add(&store, count - there, task).await;
             there = count;
-            let took = claims(&store).await;
-            times.push(Figure::time(format!("beside {count} {name}: p50"), took));
+            times.push(claims(&store, &format!("beside {count} {name}")).await);
         }
-        let ratio = Figure::share(format!("beside {most} {name}, of {FEW}"), &times[0], &times[1]);
-        figures.extend(times);
-        figures.push(ratio);
+        for (few, many) in times[0].iter().zip(&times[1]) {
+            figures.push(Figure::share(format!("{}, of {FEW}", many.name()), few, many));
+        }
+        figures.extend(times.into_iter().flatten());
     }
     figures
 }
 
-/// The median time of the claim and ack of 100 tasks; as many are added each time.
-async fn claims(store: &Arc<dyn Store>) -> Duration {
-    let mut times = Vec::new();
+/// The median times of a claim and of an ack of 100 tasks; as many are added each time.
+async fn claims(store: &Arc<dyn Store>, beside: &str) -> [Figure; 2] {
+    let (mut claims, mut acks) = (Vec::new(), Vec::new());
     for _ in 0..200 {
         add(store, 100, noop).await;
-        let (count, took) = timed(claim_and_ack(store, 100)).await;
-        assert_eq!(count, 100);
-        times.push(took);
+        let (claimed, took) = timed(store.claim(&claim(100))).await;
+        let claimed = claimed.unwrap();
+        assert_eq!(claimed.tasks.len(), 100);
+        claims.push(took);
+        acks.push(timed(ack(store, &claimed)).await.1);
     }
-    times.sort_unstable();
-    quantile(&times, 0.5)
+    [("claim", claims), ("ack", acks)].map(|(name, mut times)| {
+        times.sort_unstable();
+        Figure::time(format!("{name} {beside}"), quantile(&times, 0.5))
+    })
 }

@@ -1,9 +1,9 @@
 //! How fast nodes and stores are, on private servers and a file on this machine.
 //!
-//! `cargo bench --bench speed [-- MEASURE… STORE… runs=5 json short]` prints and asserts nothing:
+//! `cargo bench --bench speed [-- MEASURE… STORE… runs=5 json short future=N]` prints and asserts nothing:
 //! figures are for people, who know what else the machine was doing. Without names it measures all.
 //! Each figure is the median of its runs with the least and the most; `json` adds a line for each
-//! run, `short` takes a tenth of the tasks.
+//! run, `short` takes a tenth of the tasks. `growth` claims beside a million future tasks, or `future`.
 //!
 //! | measure | what it times |
 //! |---|---|
@@ -58,6 +58,8 @@ pub(crate) struct Course {
     pub(crate) kind: &'static str,
     /// How many tasks a long measure takes.
     pub(crate) tasks: usize,
+    /// How many future tasks wait beside what `growth` claims.
+    pub(crate) future: usize,
     /// Whether it is a short one, which only shows that all works.
     pub(crate) short: bool,
 }
@@ -70,10 +72,14 @@ fn main() {
         let chosen: Vec<&'static str> = known.iter().copied().filter(|name| has(name)).collect();
         if chosen.is_empty() { known.to_vec() } else { chosen }
     };
-    let runs = wanted.iter().find_map(|one| one.strip_prefix("runs="));
-    let runs = runs.map_or(1, |count| count.parse().unwrap());
+    let number = |name: &str, usual: usize| {
+        let given = wanted.iter().find_map(|one| one.strip_prefix(name)?.strip_prefix('='));
+        given.map_or(usual, |count| count.parse().unwrap())
+    };
+    let runs = number("runs", 1);
     let short = has("short");
     let tasks = if short { 10_000 } else { 100_000 };
+    let future = number("future", tasks * 10);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     println!("{}", report::machine());
@@ -81,7 +87,7 @@ fn main() {
         for kind in names(&KINDS) {
             let mut report = Report::new(measure, kind, has("json"));
             for _ in 0..runs {
-                report.note(runtime.block_on(take(measure, Course { kind, tasks, short })));
+                report.note(runtime.block_on(take(measure, Course { kind, tasks, future, short })));
             }
             report.print();
         }

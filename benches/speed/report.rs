@@ -27,6 +27,10 @@ impl Figure {
         Self::new(name, part.value / of.value, "×")
     }
 
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(crate) fn time(name: impl Into<String>, took: Duration) -> Self {
         Self::new(name, took.as_secs_f64() * 1e3, "ms")
     }

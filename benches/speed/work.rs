@@ -115,11 +115,16 @@ pub(crate) fn claim(limit: usize) -> store::Claim {
 /// Claims due tasks and hands them back as completed; answers how many there were.
 pub(crate) async fn claim_and_ack(store: &Arc<dyn Store>, limit: usize) -> usize {
     let claimed = store.claim(&claim(limit)).await.unwrap();
+    ack(store, &claimed).await;
+    claimed.tasks.len()
+}
+
+/// Hands claimed tasks back as completed.
+pub(crate) async fn ack(store: &Arc<dyn Store>, claimed: &store::Claimed) {
     let items: Vec<_> = claimed.tasks.iter().map(completed).collect();
     if !items.is_empty() {
         store.ack(&items).await.unwrap();
     }
-    items.len()
 }
 
 fn completed(task: &store::TaskRecord) -> store::AckItem {

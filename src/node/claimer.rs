@@ -17,6 +17,7 @@ use tracing::warn;
 use crate::domain::lease::node_grace;
 use crate::domain::lease::renew_every;
 use crate::domain::lease::trusted_for;
+use crate::domain::task::TaskRecord;
 use crate::store::BATCH_MAX;
 use crate::store::Claim;
 use crate::store::Claimed;
@@ -180,8 +181,9 @@ impl Claimer {
         let times = (sent, self.core.clock.steady());
         let held = HeldClaim::new(claim.id, count, trusted_until, times);
         let mut runs = Vec::with_capacity(count);
-        for task in claimed.tasks {
+        for mut task in claimed.tasks {
             self.core.slots.note_suspect(task.crashes);
+            self.share_callback(&mut task);
             runs.push(Run::new(task, Arc::clone(&held)));
         }
         self.core.claims.hold(held, runs.clone());
@@ -191,6 +193,15 @@ impl Claimer {
             self.core.beat.notify_one();
         }
         self.start(runs).await;
+    }
+
+    /// Lets all runs share the words for their callback.
+    fn share_callback(&self, task: &mut TaskRecord) {
+        let callbacks = &self.core.callbacks;
+        let known = callbacks.binary_search(&task.spec.callback).map(|index| &callbacks[index]);
+        if let (Ok(known), Some(spec)) = (known, Arc::get_mut(&mut task.spec)) {
+            spec.callback = known.clone();
+        }
     }
 
     async fn start(&self, runs: Vec<Arc<Run>>) {

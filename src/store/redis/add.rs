@@ -11,8 +11,10 @@ use crate::domain::task::NewTask;
 use crate::domain::task::Priority;
 use crate::domain::task::Spec;
 use crate::domain::time::Moment;
+use crate::domain::time::Timestamp;
 use crate::store::Add;
 use crate::store::AddOutcome;
+use crate::store::Added;
 use crate::store::Existing;
 use crate::store::Result;
 
@@ -152,28 +154,25 @@ fn push_block(call: &mut Cmd, block: &Block<'_>, tasks: &[NewTask]) {
     }
 }
 
-/// Reads what became of tasks that were sent in this order.
-pub(super) fn read(
-    order: &[usize],
-    letters: &str,
-    holders: Vec<String>,
-) -> Result<Vec<AddOutcome>> {
-    if letters.len() != order.len() {
-        return Err(unreadable("add", letters));
-    }
+/// Reads when tasks were added that were sent in this order, and what became of each.
+pub(super) fn read(order: &[usize], answer: &str) -> Result<Added> {
+    let unreadable = || unreadable("add", answer);
+    let mut parts = answer.split('\t');
+    let now = parts.next().and_then(|now| now.parse().ok()).ok_or_else(unreadable)?;
+    let letters = parts.next().filter(|letters| letters.len() == order.len());
+
     let mut outcomes = vec![AddOutcome::Created; order.len()];
-    let mut holders = holders.into_iter();
-    for (index, letter) in order.iter().zip(letters.bytes()) {
+    for (index, letter) in order.iter().zip(letters.ok_or_else(unreadable)?.bytes()) {
         outcomes[*index] = match letter {
             b'C' => AddOutcome::Created,
             b'R' => AddOutcome::Replaced,
             b'K' => AddOutcome::Kept,
             b'D' => {
-                let holder = holders.next().ok_or_else(|| unreadable("add", letters))?;
-                AddOutcome::Duplicate(task_id("add", &holder)?)
+                let holder = parts.next().ok_or_else(unreadable)?;
+                AddOutcome::Duplicate(task_id("add", holder)?)
             }
-            _ => return Err(unreadable("add", letters)),
+            _ => return Err(unreadable()),
         };
     }
-    Ok(outcomes)
+    Ok(Added { now: Timestamp::from_us(now), outcomes })
 }

@@ -44,10 +44,8 @@ impl Tasks for RedisStore {
     async fn add(&self, add: &Add) -> Result<Added> {
         let mut call = self.call(&script::ADD);
         let order = add::push(&mut call, add);
-        let (now, letters, holders): (i64, String, Vec<String>) =
-            self.run("add", &script::ADD, call).await?;
-        let outcomes = add::read(&order, &letters, holders)?;
-        Ok(Added { now: Timestamp::from_us(now), outcomes })
+        let answer: String = self.run("add", &script::ADD, call).await?;
+        add::read(&order, &answer)
     }
 
     async fn fetch(&self, fetch: &Fetch) -> Result<Vec<Option<TaskRecord>>> {

@@ -12,8 +12,8 @@ ARGV
      expires_at, paused_at, run_at (moments, "" for none; without run_at each has its own, which
      come next); then spec JSON of each
 
-REPLY   {now, a letter per task: "C" created, "R" replaced, "K" kept, "D" duplicate; for each
-         duplicate the id that holds its key}
+REPLY   one text, its parts divided by tabs: now; a letter per task: "C" created, "R" replaced, "K" kept,
+        "D" duplicate; for each duplicate the id that holds its key
 GUARDS  T1 all or nothing; T3 a successor waits; T4 it inherits the fence; S2
 COST    a fixed number of variadic calls per block, and a few per task that replaces another
 WHY     No allow-oom: a full server refuses the whole batch before anything is written.
@@ -21,6 +21,7 @@ WHY     No allow-oom: a full server refuses the whole batch before anything is w
         remembered in `taken`, so tasks are taken in order although they are written together.
         Most tasks are new and need a record and a place in a lane alone. What they have in common
         is put together once per block, and nothing is made for each of them but its record.
+        A reply in tables would cost as much as two more calls.
 ]]
 local request, count = ARGV[2], tonumber(ARGV[5])
 local FIRST, BLOCKS = 6, 6 + count
@@ -48,11 +49,12 @@ if is_usual then
       own, earliest, at = at + 9, MOMENT_MAX, at + n
     else
       run_at = moment(run_at)
-      earliest = tonumber(run_at)
+      earliest = is_awaited and tonumber(run_at)
     end
     at = at + 9
 
-    local kept, places = {}, {}
+    -- Made with room for one task: a table that grows is made anew.
+    local kept, places = { 0, 0 }, { 0, 0 }
     for i = 1, n do
       local id = ARGV[first + i - 1]
       if own then
@@ -63,24 +65,24 @@ if is_usual then
       kept[2 * i - 1], kept[2 * i] = id, start .. ARGV[at + i]
       places[2 * i - 1], places[2 * i] = run_at, id
     end
-    in_parts('HSET', P .. 'rec', kept)
-    in_parts('ZADD', lane, places)
+    call('HSET', P .. 'rec', unpack(kept))
+    call('ZADD', lane, unpack(places))
     call('SADD', P .. 'queues', queue)
     if group ~= '' then call('SADD', P .. 'group:' .. group, unpack(ARGV, first, first + n - 1)) end
     if expires ~= '' then
       for i = 1, n do places[2 * i - 1] = expires end
-      in_parts('ZADD', P .. 'expires', places)
+      call('ZADD', P .. 'expires', unpack(places))
     end
     if is_awaited then wishes[#wishes + 1] = { queue, callback, earliest, n } end
     at, first = at + n + 1, first + n
   end
-  if not is_awaited then return { NOW, string.rep('C', count), {} } end
+  if not is_awaited then return NOW .. '\t' .. string.rep('C', count) end
 end
 -- include hints
 for _, wish in ipairs(wishes) do hint(wish[1], wish[2], wish[3], wish[4]) end
 if is_usual then
   finish()
-  return { NOW, string.rep('C', count), {} }
+  return NOW .. '\t' .. string.rep('C', count)
 end
 
 -- include claims
@@ -209,4 +211,4 @@ for key, id in pairs(taken) do
   end
 end
 finish()
-return { NOW, table.concat(outcomes), holders }
+return table.concat({ NOW, table.concat(outcomes), unpack(holders) }, '\t')
