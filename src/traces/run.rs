@@ -172,3 +172,41 @@ fn facts(told: Told<'_>) -> Vec<(&'static str, Fact)> {
         ("taskshed.node", told.node.as_str().into()),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::Mutex;
+
+    use crate::domain::state::ERROR_BYTES_MAX;
+
+    use super::*;
+
+    /// Writes down with which error it ends.
+    #[derive(Debug)]
+    struct Recorded(Arc<Mutex<String>>);
+
+    impl Span for Recorded {
+        fn context(&self) -> Option<TraceContext> {
+            None
+        }
+
+        fn end(self: Box<Self>, end: End<'_>) {
+            *self.0.lock().unwrap() = end.error.unwrap_or_default().to_owned();
+        }
+    }
+
+    #[test]
+    fn a_span_ends_with_as_much_of_an_error_as_its_task_keeps() {
+        let long = "a".repeat(ERROR_BYTES_MAX) + "the cause";
+        for outcome in [Outcome::Failed(long.clone()), Outcome::Dead(long.clone())] {
+            let error = Arc::default();
+
+            end(Box::new(Recorded(Arc::clone(&error))), &outcome);
+
+            let error = error.lock().unwrap();
+            assert_eq!(error.len(), ERROR_BYTES_MAX);
+            assert!(error.ends_with("the cause"));
+        }
+    }
+}
