@@ -213,6 +213,32 @@ async fn a_damaged_record_is_set_aside_and_kept() {
     assert_eq!(shed.leftovers().await, Vec::<String>::new());
 }
 
+/// Guards T3 and T10: what is damaged while it runs lets go of its claim, too, when somebody removes or
+/// replaces it.
+#[tokio::test]
+async fn a_claim_ends_although_records_were_damaged_meanwhile() {
+    let shed = Shed::new().await;
+    let ids = ["fine", "removed", "replaced"];
+    shed.add(ids.map(|id| planned(task(id))).into()).await.unwrap();
+    let claimed = shed.claim(5).await.unwrap();
+    for id in ["removed", "replaced"] {
+        let _: i64 = shed.tell(&["HSET", &shed.key("rec"), id, "nonsense"]).await;
+    }
+
+    assert_eq!(shed.change(Action::Remove, &["removed"]).await.affected, 1);
+    let added = shed.add(vec![planned(task("replaced"))]).await.unwrap();
+    assert_eq!(added, [AddOutcome::Replaced]);
+    assert!(shed.claim(5).await.unwrap().tasks.is_empty(), "its old run has not let go");
+    let acked = shed.finish(&claimed, Outcome::Completed(None)).await.unwrap();
+    assert_eq!(acked.iter().filter(|acked| **acked == Acked::Done).count(), 1);
+
+    let next = shed.claim(5).await.unwrap();
+    assert_eq!(next.tasks.len(), 1);
+    shed.finish(&next, Outcome::Completed(None)).await.unwrap();
+    // In which queue they ran stood in the records, so nobody can count them off.
+    assert_eq!(shed.leftovers().await, ["counts"]);
+}
+
 #[tokio::test]
 async fn a_server_that_would_lose_tasks_is_refused() {
     let server = RedisServer::start(&["--maxmemory-policy", "allkeys-lru"]);

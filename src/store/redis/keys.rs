@@ -16,8 +16,8 @@
 //! | `sp:NAME` | sorted set | special lane: the same; NAME is queue, priority, rank, callback; rank 0, 1, 2 for 4, 3, 2 crashes, 3 for parked tasks |
 //! | `special` | sorted set | names of the special lanes that are not empty |
 //! | `paused`, `held` | sorted set | tasks that stand in no lane, by `run_at` |
-//! | `running` | hash | task → claim, `run_at` of its run, padding |
-//! | `claim:CLAIM` | set | tasks of a claim, and those that were replaced or removed and run on |
+//! | `running` | hash | task → claim, `run_at` of its run, padding of some |
+//! | `claim:CLAIM` | hash | `ids` → tasks that the claim took, a tab around each; `left` → how many of them it holds, those that were replaced or removed and run on included |
 //! | `leases`, `lease` | sorted set, hash | claim by lease end; claim → node, process, kind, length, grace, last renewal, fence |
 //! | `ghost` | hash | task that was replaced or removed while it ran → claim that has not let go |
 //! | `asked` | hash | running task → cancel, pause, planned time asked for meanwhile |

@@ -47,7 +47,7 @@ use super::script::Script;
 use super::verdict;
 
 /// Claim, node, process, kind, length, grace, end, whether its holder seems dead, tasks.
-type LeaseReply = (String, String, String, String, u64, u64, i64, bool, Vec<Row>);
+type LeaseReply = (String, String, String, String, u64, u64, i64, bool, Vec<Row<'static>>);
 
 #[async_trait]
 impl Leadership for RedisStore {
@@ -200,7 +200,7 @@ fn lease_view(reply: LeaseReply) -> (Option<LeaseView>, Vec<String>) {
         let id = row.id.clone();
         match row.read() {
             Ok(task) => tasks.push(task),
-            Err(_) => damaged.push(id),
+            Err(_) => damaged.push(id.into_owned()),
         }
     }
     let names = (ClaimId::parse(&claim), NodeName::parse(&node), ProcessId::parse(&process));

@@ -39,11 +39,11 @@ use super::record::Row;
 use super::script;
 use super::verdict;
 
-/// A claim's answer: now, fence, lease end, next `run_at`, more, isolate, ids, `run_at`s, records,
-/// states, results, damaged ids.
-/// Now, who leads, lost claims, what is to stop, and whether the process is to drain.
+/// A beat's answer: now, who leads, lost claims, what is to stop, and whether the process is to drain.
 type KeepReply = (i64, Vec<String>, Vec<String>, Vec<String>, bool);
 
+/// A claim's answer: now, fence, lease end, next `run_at`, more, isolate, ids, `run_at`s, records,
+/// states, results, damaged ids.
 type ClaimReply = (
     i64,
     String,
@@ -51,8 +51,8 @@ type ClaimReply = (
     String,
     bool,
     bool,
-    Vec<String>,
-    Vec<String>,
+    String,
+    String,
     Vec<Lossy>,
     Vec<Lossy>,
     Vec<Lossy>,
@@ -267,7 +267,7 @@ fn read_claim(claim: &Claim, reply: ClaimReply) -> (Claimed, Vec<String>) {
         reply;
     let mut claimed = Claimed {
         now: Timestamp::from_us(now),
-        tasks: Vec::with_capacity(ids.len()),
+        tasks: Vec::with_capacity(records.len()),
         next_run_at: next.parse().ok().map(Timestamp::from_us),
         more,
         isolate,
@@ -277,30 +277,32 @@ fn read_claim(claim: &Claim, reply: ClaimReply) -> (Claimed, Vec<String>) {
     let held = Row {
         claim: claim.id.as_str().into(),
         node: claim.holder.node.as_str().into(),
-        fence,
-        lease_end,
+        fence: fence.into(),
+        lease_end: lease_end.into(),
         ..Row::default()
     };
     // A lease that cannot be read is none, and without one each task of it is damaged.
     let lease = held.lease().ok();
     let (mut states, mut results) = (states.into_iter(), results.into_iter());
-    let rows = ids.into_iter().zip(run_ats).zip(records);
+    // One `run_at` is that of all.
+    let run_ats = run_ats.split('\t').cycle();
+    let rows = ids.trim_matches('\t').split('\t').zip(run_ats).zip(&records);
     for ((id, run_at), record) in rows {
         let row = Row {
-            record: record.0,
-            state: states.next().map_or_else(String::new, |state| state.0),
-            result: results.next().map_or_else(String::new, |result| result.0),
+            record: record.0.as_str().into(),
+            state: states.next().map(|state| state.0.into()).unwrap_or_default(),
+            result: results.next().map(|result| result.0.into()).unwrap_or_default(),
             place: "running".into(),
-            run_at,
+            run_at: run_at.into(),
             lease: lease.clone(),
-            id: id.clone(),
+            id: id.into(),
             ..Row::default()
         };
         if let Ok(task) = row.read() {
             claimed.tasks.push(task);
         } else {
-            claimed.corrupt.extend(TaskId::parse(&id));
-            damaged.push(id);
+            claimed.corrupt.extend(TaskId::parse(id));
+            damaged.push(id.to_owned());
         }
     }
     (claimed, damaged)

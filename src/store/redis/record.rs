@@ -1,5 +1,6 @@
 //! What Redis keeps of a task, read back.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use redis::FromRedisValue;
@@ -22,30 +23,30 @@ use crate::domain::time::Timestamp;
 
 /// One task as the scripts hand it over; empty texts where there is nothing.
 #[derive(Debug, Default)]
-pub(super) struct Row {
-    pub(super) id: String,
-    pub(super) record: String,
-    pub(super) state: String,
-    pub(super) fin: String,
-    pub(super) result: String,
-    pub(super) place: String,
-    pub(super) run_at: String,
-    pub(super) claim: String,
-    pub(super) node: String,
-    pub(super) fence: String,
-    pub(super) lease_end: String,
-    pub(super) may_expire: String,
-    pub(super) asked: String,
+pub(super) struct Row<'a> {
+    pub(super) id: Cow<'a, str>,
+    pub(super) record: Cow<'a, str>,
+    pub(super) state: Cow<'a, str>,
+    pub(super) fin: Cow<'a, str>,
+    pub(super) result: Cow<'a, str>,
+    pub(super) place: Cow<'a, str>,
+    pub(super) run_at: Cow<'a, str>,
+    pub(super) claim: Cow<'a, str>,
+    pub(super) node: Cow<'a, str>,
+    pub(super) fence: Cow<'a, str>,
+    pub(super) lease_end: Cow<'a, str>,
+    pub(super) may_expire: Cow<'a, str>,
+    pub(super) asked: Cow<'a, str>,
     /// The lease, where the caller knows it: all tasks of a claim share its words.
     pub(super) lease: Option<Lease>,
 }
 
-impl FromRedisValue for Row {
+impl FromRedisValue for Row<'_> {
     /// Reads the list that the prelude's `row` makes, and what a listing puts behind it; an empty
     /// list becomes an empty row.
     fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
         let mut texts = Vec::<Lossy>::from_redis_value(value)?.into_iter().map(|text| text.0);
-        let mut text = || texts.next().unwrap_or_default();
+        let mut text = || texts.next().unwrap_or_default().into();
         Ok(Self {
             id: text(),
             record: text(),
@@ -144,7 +145,7 @@ fn volatile(text: &str) -> Result<Volatile, Damaged> {
     })
 }
 
-impl Row {
+impl Row<'_> {
     /// Reads the task.
     ///
     /// # Errors
@@ -159,7 +160,7 @@ impl Row {
         let kept = volatile(&self.state)?;
         let (state, finished_at, run_at) = self.moments()?;
         let running = state == TaskState::Running;
-        let result = match self.result.as_str() {
+        let result = match &*self.result {
             "" => None,
             text => Some(Json::parse(text).map_err(|e| Damaged::of("result", e))?),
         };
@@ -216,7 +217,7 @@ impl Row {
             let finished_at = moment("finished_at", finished_at)?;
             return Ok((state, Some(finished_at), moment("run_at", run_at)?));
         }
-        let state = match self.place.as_str() {
+        let state = match &*self.place {
             "running" => TaskState::Running,
             _ => TaskState::Scheduled,
         };

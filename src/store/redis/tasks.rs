@@ -60,7 +60,7 @@ impl Tasks for RedisStore {
         }
         let mut call = self.call(&script::FETCH);
         call.arg(texts(&fetch.ids));
-        let rows: Vec<Row> = self.run("fetch", &script::FETCH, call).await?;
+        let rows: Vec<Row<'_>> = self.run("fetch", &script::FETCH, call).await?;
         rows.into_iter().zip(&fetch.ids).map(|(row, id)| read_if_there(row, id)).collect()
     }
 
@@ -77,7 +77,7 @@ impl Tasks for RedisStore {
             .arg(filter.callback.as_ref().map_or("", |callback| callback.as_str()))
             .arg(list.limit.clamp(1, PAGE_MAX))
             .arg(cursor);
-        let (next, rows, damaged): (String, Vec<Row>, Vec<Lossy>) =
+        let (next, rows, damaged): (String, Vec<Row<'_>>, Vec<Lossy>) =
             self.run("list", &script::LIST, call).await?;
 
         let mut page = Page { next: (next != "0").then_some(next), ..Page::default() };
@@ -204,7 +204,7 @@ impl RedisStore {
     }
 }
 
-fn read_if_there(row: Row, id: &TaskId) -> Result<Option<TaskRecord>> {
+fn read_if_there(row: Row<'_>, id: &TaskId) -> Result<Option<TaskRecord>> {
     if row.id.is_empty() {
         return Ok(None);
     }

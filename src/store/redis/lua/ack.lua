@@ -28,7 +28,7 @@ local has_ghosts = is_rare and exists('ghost')
 
 local function finish_plain(claim, queue, ids)
   if #ids == 0 then return end
-  in_parts('SREM', P .. 'claim:' .. claim, ids)
+  drop_from(claim, #ids)
   in_parts('HDEL', P .. 'running', ids)
   in_parts('HDEL', P .. 'rec', ids)
   if has_states then in_parts('HDEL', P .. 'st', ids) end
@@ -59,10 +59,13 @@ local function plain(at)
     or {}
   local done, digits = {}, {}
   local start, length = claim .. '\t', #claim + 1
+  -- A run of this claim: most have one run_at, and then all of this is one text.
+  local known
   for i = 1, count do
     local id, run = ARGV[first + i - 1], runs[i]
     digits[i] = '0'
-    if not run or string.sub(run, 1, length) ~= start then
+    if run and run ~= known and string.sub(run, 1, length) == start then known = run end
+    if not run or run ~= known then
       if has_ghosts and is_ghost(id, claim) then rare.let_go(id, claim) end
     else
       digits[i] = '1'

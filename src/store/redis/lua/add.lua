@@ -146,7 +146,7 @@ local function displace(id, old)
     if old then unend(id, old, fin) end
   elseif claim then
     fence = fence_of(claim) or fence
-    if old then supersede(id, old, claim) end
+    supersede(id, old, claim)
   elseif old then
     leave(id, old, s)
   end

@@ -140,7 +140,8 @@ end
 local function remove_unreadable(id)
   call('ZREM', P .. 'corrupt', id)
   call('HDEL', P .. 'fin', id)
-  call('HDEL', P .. 'running', id)
+  local claim = run_of(id)
+  if claim then supersede(id, nil, claim) end
   forget(id, { group = '', expires = '' })
 end
 

@@ -9,13 +9,17 @@ ARGV
   15 count of queues, then the queues; count of callbacks or "-1" for any, then the callbacks
 
 REPLY   {now, fence, lease end, next run_at or "", more, isolate, ids, run_ats, records, states,
-         results, ids of records that cannot be read}; no states or results if nobody has any
+         results, ids of records that cannot be read}; no states or results if nobody has any; ids
+         are one text, a tab around each; run_ats likewise, or one for all
 GUARDS  T3 a task leaves its lane in the step that leases it; T4; T8 paused queues and tasks, and
         expired tasks, are not leased
 COST    about ten variadic calls, and four lookups per queue; log n of each lane
 WHY     What is met first leaves its lane whatever becomes of it, so lanes are cut by rank.
         Reads come first, writes last. A claim that was lost is never renewed and is reclaimed.
         A record without a callback cannot be dispatched: it is set aside, never deleted.
+        Each byte that comes into Lua is hashed, and each entry of a table that is answered takes longer
+        than to find its task. So what is the same for many tasks is read, kept and answered once:
+        tasks that were added together have one run_at.
         A look is for who chooses between partitions: it neither reserves nor hints, and says of a
         task that must run alone that there is more, so that a claim comes and finds out.
 ]]
@@ -54,7 +58,7 @@ end
 if is_rare then unwait(process) end
 local lease = call('HGET', P .. 'lease', claim)
 if not lease and call('ZSCORE', P .. 'ended_claims', claim) then
-  return { now, '0', '0', '', 0, 0, {}, {}, {}, {}, {}, {} }
+  return { now, '0', '0', '', 0, 0, '', '', {}, {}, {}, {} }
 end
 
 -- Lanes in the order in which they are served.
@@ -80,7 +84,8 @@ end
 
 -- Looks at the first task of a lane that is left behind the cut.
 local function look(lane)
-  lane.head = tonumber(call('ZRANGE', lane.key, lane.cut, lane.cut, 'WITHSCORES')[2])
+  lane.head_at = call('ZRANGE', lane.key, lane.cut, lane.cut, 'WITHSCORES')[2]
+  lane.head = tonumber(lane.head_at)
 end
 
 local function is_due(lane)
@@ -136,25 +141,37 @@ local function sort_out(lane, id, at, record, state, expires)
   end
 end
 
+-- The first tasks of a lane, and their run_ats: a table, or one text if they have but one.
+local function first_of(lane, most)
+  if call('ZRANGE', lane.key, most - 1, most - 1, 'WITHSCORES')[2] == lane.head_at then
+    return call('ZRANGE', lane.key, 0, most - 1), lane.head_at
+  end
+  local found = call('ZRANGE', lane.key, '-inf', horizon, 'BYSCORE', 'LIMIT', 0, us(most), 'WITHSCORES')
+  local some, ats = {}, {}
+  for i = 1, #found / 2 do some[i], ats[i] = found[2 * i - 1], found[2 * i] end
+  return some, ats
+end
+
 local function take(lane, most)
   if most <= 0 or not is_due(lane) then return end
-  local found = call('ZRANGE', lane.key, '-inf', horizon, 'BYSCORE', 'LIMIT', 0, us(most), 'WITHSCORES')
-  local count = #found / 2
+  local some, ats = first_of(lane, most)
+  local count = #some
   if count == 0 then return end
-  local some = {}
-  for i = 1, count do some[i] = found[2 * i - 1] end
   local recs = call('HMGET', P .. 'rec', unpack(some))
   local sts = has_states and call('HMGET', P .. 'st', unpack(some)) or {}
   local exps = has_expiring and call('ZMSCORE', P .. 'expires', unpack(some)) or {}
   local n, leased = #ids, 0
+  local at = ats
+  local is_one = ats == lane.head_at
   for i = 1, count do
+    if not is_one then at = ats[i] end
     local record = recs[i]
     if known and record and not exps[i] and string.sub(record, 1, #known) == known then
       n, leased = n + 1, leased + 1
-      ids[n], run_ats[n], records[n] = some[i], found[2 * i], record
+      ids[n], run_ats[n], records[n] = some[i], at, record
       if has_states then states[n] = sts[i] or '' end
     else
-      sort_out(lane, some[i], found[2 * i], record, sts[i], exps[i])
+      sort_out(lane, some[i], at, record, sts[i], exps[i])
       n = #ids
     end
   end
@@ -170,7 +187,7 @@ if lease then
   -- include claims
   -- include tasks
   local again = {}
-  for _, id in ipairs(call('SMEMBERS', P .. 'claim:' .. claim)) do
+  for _, id in ipairs(taken_by(claim)) do
     local holder, at = run_of(id)
     local record = holder == claim and call('HGET', P .. 'rec', id)
     if record then
@@ -257,6 +274,14 @@ end
 for _, id in ipairs(corrupt) do call('ZADD', P .. 'corrupt', NOW, id) end
 
 local count = #ids
+local all_ids = '\t' .. table.concat(ids, '\t') .. '\t'
+local all_run_ats = run_ats[1] or ''
+for i = 2, count do
+  if run_ats[i] ~= all_run_ats then
+    all_run_ats = table.concat(run_ats, '\t')
+    break
+  end
+end
 if count > 0 and not lease then
   local highest = now
   for i = 1, #states do
@@ -266,13 +291,16 @@ if count > 0 and not lease then
   fence = us(highest)
   lease_end = us(now + tonumber(ARGV[6]))
   local running, start = {}, claim .. '\t'
-  -- Redis keeps a hash of short values as a list that it searches from the front; one longer value
-  -- makes it a table. `running` is asked all the time, so its values are long.
-  local padding = '\t' .. string.rep(' ', 64 - #start)
+  local last_at, run
   for i = 1, count do
-    running[2 * i - 1], running[2 * i] = ids[i], start .. run_ats[i] .. padding
+    local at = run_ats[i]
+    if at ~= last_at then last_at, run = at, start .. at .. '\t' end
+    running[2 * i - 1], running[2 * i] = ids[i], run
   end
-  call('SADD', P .. 'claim:' .. claim, unpack(ids))
+  -- Redis keeps a hash of short values as a list that it searches from the front; one longer value
+  -- makes it a table. `running` is asked all the time, so one value of each claim is long.
+  running[2] = running[2] .. string.rep(' ', 64 - #start)
+  call('HSET', P .. 'claim:' .. claim, 'left', count, 'ids', all_ids)
   call('HSET', P .. 'running', unpack(running))
   call('ZADD', P .. 'leases', lease_end, claim)
   call('HSET', P .. 'lease', claim, table.concat({
@@ -297,4 +325,4 @@ if ARGV[13] == '1' and (count < limit or limit == 0) then
 end
 finish()
 return { now, fence, lease_end, next_at and us(next_at) or '', more and 1 or 0, isolate and 1 or 0,
-  ids, run_ats, records, states, results, corrupt }
+  all_ids, all_run_ats, records, states, results, corrupt }

@@ -28,7 +28,7 @@ for i = 1, #leases, 2 do
     workers[#workers + 1] = node
     workers[#workers + 1] = process
     workers[#workers + 1] = renewed
-    workers[#workers + 1] = call('SCARD', P .. 'claim:' .. leases[i])
+    workers[#workers + 1] = tonumber(call('HGET', P .. 'claim:' .. leases[i], 'left') or '0')
   end
 end
 return { now, leader(), nodes, workers }

@@ -56,7 +56,7 @@ for i = 1, #found, 2 do
   if node then
     local rows = {}
     if ARGV[4] == 'claims' then
-      for _, id in ipairs(call('SMEMBERS', P .. 'claim:' .. claim)) do
+      for _, id in ipairs(taken_by(claim)) do
         if run_of(id) == claim then rows[#rows + 1] = row(id) end
       end
     end

@@ -92,7 +92,8 @@ local function is_placed(id, h)
   if call('HEXISTS', P .. 'fin', id) == 1 then return true end
   local claim = run_of(id)
   if claim then
-    return fence_of(claim) and call('SISMEMBER', P .. 'claim:' .. claim, id) == 1
+    local ids = fence_of(claim) and call('HGET', P .. 'claim:' .. claim, 'ids')
+    return ids and string.find(ids, '\t' .. id .. '\t', 1, true)
   end
   local _, at = locate(id, h, state_of(call('HGET', P .. 'st', id)))
   return at

@@ -38,7 +38,7 @@ for i = 7, #ARGV, 10 do
   end
 end
 
-for _, id in ipairs(call('SMEMBERS', P .. 'claim:' .. claim)) do
+for _, id in ipairs(taken_by(claim)) do
   if is_ghost(id, claim) then let_go(id, claim) end
 end
 close_claim(claim)

@@ -17,11 +17,14 @@ WHY     Scripts never decode a spec, so only the claimer can find that it is dam
 local claim = ARGV[2]
 for i = 3, #ARGV do
   local id = ARGV[i]
-  if call('SREM', P .. 'claim:' .. claim, id) == 1 and run_of(id) == claim then
+  if run_of(id) == claim then
     local h = header(call('HGET', P .. 'rec', id))
     call('HDEL', P .. 'running', id)
+    drop_from(claim, 1)
     call('ZADD', P .. 'corrupt', NOW, id)
     if h then bump(h.queue, 'running', -1) end
+  elseif is_ghost(id, claim) then
+    let_go(id, claim)
   end
 end
 close_claim(claim)

@@ -177,12 +177,13 @@ local function tell_stop(claim, id, reason)
   call('SADD', P .. 'stopping', claim)
 end
 
--- Takes a running task from its claim, whose run is told to stop and lets go later.
+-- Takes a running task from its claim, whose run is told to stop and lets go later; `h` is nil if its
+-- record cannot be read.
 local function supersede(id, h, claim)
   call('HDEL', P .. 'running', id)
   call('HDEL', P .. 'asked', id)
-  bump(h.queue, 'running', -1)
-  if call('SISMEMBER', P .. 'claim:' .. claim, id) == 1 then
+  if h then bump(h.queue, 'running', -1) end
+  if exists('claim:' .. claim) then
     call('HSET', P .. 'ghost', id, claim)
     tell_stop(claim, id, 's')
   end
@@ -190,7 +191,7 @@ end
 
 -- A run that was superseded lets go: its successor becomes claimable (T3).
 local function let_go(id, claim)
-  call('SREM', P .. 'claim:' .. claim, id)
+  drop_from(claim, 1)
   call('HDEL', P .. 'stop:' .. claim, id)
   call('HDEL', P .. 'ghost', id)
   local at = call('ZSCORE', P .. 'held', id)
@@ -226,7 +227,7 @@ local function apply(id, h, claim, fence, run_at, v)
   local cancel, pause, planned = asked_of(id)
   local s = state_of(call('HGET', P .. 'st', id))
   call('HDEL', P .. 'running', id)
-  call('SREM', P .. 'claim:' .. claim, id)
+  drop_from(claim, 1)
   call('HDEL', P .. 'stop:' .. claim, id)
   bump(h.queue, 'running', -1)
   s.fence, s.attempt, s.crashes, s.errors = fence, v.attempt, tonumber(v.crashes), v.errors
