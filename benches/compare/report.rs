@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::install::Ready;
 use crate::program::Counted;
 use crate::speed_report::machine;
-use crate::speed_report::quantile;
+use crate::speed_report::median;
 
 /// One measured value of one run, with what belongs to it.
 pub(crate) struct Run {
@@ -72,7 +72,7 @@ impl Row {
     pub(crate) fn spread(&self) -> [f64; 3] {
         let mut values: Vec<_> = self.runs.iter().map(|run| run.value).collect();
         values.sort_unstable_by(f64::total_cmp);
-        [quantile(&values, 0.5), values[0], values[values.len() - 1]]
+        [median(&values), values[0], values[values.len() - 1]]
     }
 
     fn parts(&self) -> String {
@@ -80,7 +80,7 @@ impl Row {
         for (at, (part, _)) in self.runs[0].parts.iter().enumerate() {
             let mut values: Vec<_> = self.runs.iter().map(|run| run.parts[at].1).collect();
             values.sort_unstable_by(f64::total_cmp);
-            text.push(format!("{part} {}", shown(quantile(&values, 0.5))));
+            text.push(format!("{part} {}", shown(median(&values))));
         }
         text.join(", ")
     }

@@ -3,7 +3,8 @@
 //! `cargo bench --bench speed [-- MEASURE… STORE… runs=5 json short future=N]` prints and asserts nothing:
 //! figures are for people, who know what else the machine was doing. Without names it measures all.
 //! Each figure is the median of its runs with the least and the most; `json` adds a line for each
-//! run, `short` takes a tenth of the tasks. `growth` claims beside a million future tasks, or `future`.
+//! run, with the machine and the versions; `short` takes a tenth of the tasks. `growth` claims beside
+//! a million future tasks, or `future`.
 //!
 //! | measure | what it times |
 //! |---|---|
@@ -83,15 +84,24 @@ fn main() {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     println!("{}", report::machine());
+    let beside = has("json").then(beside);
     for measure in names(&MEASURES) {
         for kind in names(&KINDS) {
-            let mut report = Report::new(measure, kind, has("json"));
+            let mut report = Report::new(measure, kind, beside.clone());
             for _ in 0..runs {
                 report.note(runtime.block_on(take(measure, Course { kind, tasks, future, short })));
             }
             report.print();
         }
     }
+}
+
+/// What each line of JSON says beside the figures.
+fn beside() -> serde_json::Value {
+    let versions =
+        report::versions().into_iter().chain([("sqlite", rusqlite::version().to_owned())]);
+    let versions: std::collections::BTreeMap<_, _> = versions.collect();
+    serde_json::json!({ "machine": report::hardware(), "versions": versions })
 }
 
 async fn take(measure: &str, course: Course) -> Vec<Figure> {

@@ -3,6 +3,8 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use serde_json::Map;
+use serde_json::Value;
 use serde_json::json;
 
 /// One figure of one run.
@@ -52,31 +54,34 @@ pub(crate) fn quantile<T: Copy>(sorted: &[T], share: f64) -> T {
     sorted[(of(sorted.len() - 1) * share) as usize]
 }
 
+/// The value in the middle of the sorted ones, or between the two in the middle.
+pub(crate) fn median(sorted: &[f64]) -> f64 {
+    f64::midpoint(sorted[(sorted.len() - 1) / 2], sorted[sorted.len() / 2])
+}
+
 /// The runs of one measure on one store.
 pub(crate) struct Report {
     measure: &'static str,
     store: &'static str,
-    json: bool,
+    /// What each line of JSON says beside the figures, if there are to be lines.
+    beside: Option<Value>,
     runs: Vec<Vec<Figure>>,
 }
 
 impl Report {
-    pub(crate) fn new(measure: &'static str, store: &'static str, json: bool) -> Self {
-        Self { measure, store, json, runs: Vec::new() }
+    pub(crate) fn new(measure: &'static str, store: &'static str, beside: Option<Value>) -> Self {
+        Self { measure, store, beside, runs: Vec::new() }
     }
 
     pub(crate) fn note(&mut self, figures: Vec<Figure>) {
-        if self.json && !figures.is_empty() {
-            let values: serde_json::Map<_, _> = figures
-                .iter()
-                .map(|Figure { name, value, unit }| {
-                    (name.clone(), json!({ "value": value, "unit": unit }))
-                })
-                .collect();
-            let run = self.runs.len() + 1;
-            let line = json!({
-                "measure": self.measure, "store": self.store, "run": run, "figures": values
+        if let Some(mut line) = self.beside.clone().filter(|_| !figures.is_empty()) {
+            let values = figures.iter().map(|Figure { name, value, unit }| {
+                (name.clone(), json!({ "value": value, "unit": unit }))
             });
+            line["measure"] = self.measure.into();
+            line["store"] = self.store.into();
+            line["run"] = (self.runs.len() + 1).into();
+            line["figures"] = values.collect::<Map<_, _>>().into();
             println!("{line}");
         }
         self.runs.push(figures);
@@ -89,7 +94,7 @@ impl Report {
         for (at, Figure { name, unit, .. }) in first.iter().enumerate() {
             let mut values: Vec<f64> = self.runs.iter().map(|run| run[at].value).collect();
             values.sort_unstable_by(f64::total_cmp);
-            let median = shown(quantile(&values, 0.5));
+            let median = shown(median(&values));
             let _infallible = write!(text, "  {name:<44} {median:>11} {unit}");
             if values.len() > 1 {
                 let (least, most) = (shown(values[0]), shown(values[values.len() - 1]));
@@ -106,25 +111,35 @@ fn shown(value: f64) -> String {
     format!("{value:.digits$}")
 }
 
-/// What the figures were measured on.
+/// What the figures were measured on, for people.
 pub(crate) fn machine() -> String {
+    let versions = versions().map(|(name, version)| match name {
+        "taskshed" => format!("taskshed {version}, {}", hardware()),
+        _ => version,
+    });
+    versions.join("\n")
+}
+
+/// The processor and how many cores of it there are.
+pub(crate) fn hardware() -> String {
     let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let name = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    format!("{cores} cores of {}", name.unwrap_or("an unknown processor"))
+}
+
+/// Ours, and those of the servers and of the compiler by their own words.
+pub(crate) fn versions() -> [(&'static str, String); 4] {
     let version = |program: &str| {
         let answer = std::process::Command::new(program).arg("--version").output();
         let text = answer.map(|answer| String::from_utf8_lossy(&answer.stdout).into_owned());
-        text.unwrap_or_else(|_| format!("no {program}"))
-            .lines()
-            .next()
-            .unwrap_or_default()
-            .to_owned()
+        let text = text.unwrap_or_else(|_| format!("no {program}"));
+        text.lines().next().unwrap_or_default().to_owned()
     };
-    format!(
-        "taskshed {}, {cores} cores of {}\n{}\n{}",
-        env!("CARGO_PKG_VERSION"),
-        name.unwrap_or("an unknown processor"),
-        version("redis-server"),
-        version("mariadbd"),
-    )
+    [
+        ("taskshed", env!("CARGO_PKG_VERSION").to_owned()),
+        ("redis", version("redis-server")),
+        ("mariadb", version("mariadbd")),
+        ("rustc", version("rustc")),
+    ]
 }
