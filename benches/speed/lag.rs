@@ -21,6 +21,7 @@ use crate::report::of;
 use crate::report::quantile;
 use crate::work::add;
 use crate::work::drained;
+use crate::work::nodes;
 use crate::work::noop;
 
 /// Tasks a second on nodes that have nothing else to do.
@@ -32,19 +33,18 @@ pub(crate) async fn measure(course: Course) -> Vec<Figure> {
     figures.extend(self::figures("idle", lags(course.kind, IDLE_RATE, length).await));
 
     let mut place = Place::new(course.kind);
-    let store = place.open().await;
-    add(&store, course.tasks, noop).await;
-    let took = drained(vec![place.open().await], course.tasks).await;
-    let half = of(course.tasks) / took.as_secs_f64() / 2.0;
+    add(&place.open().await, course.tasks, noop).await;
+    let took = drained(nodes(&mut place, 1, 500).await, course.tasks).await;
+    let half = Figure::rate("half of the rate of draining", course.tasks, took * 2);
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "a rate below a million"
     )]
-    let half = half as usize / 1000 * 1000;
-    let length = length / 2;
-    let lags = lags(course.kind, half, length).await;
-    figures.extend(self::figures("half load", lags));
+    let rate = half.value() as usize;
+    let lags = lags(course.kind, rate, length / 2).await;
+    figures.push(half);
+    figures.extend(self::figures("at half of it", lags));
     figures
 }
 

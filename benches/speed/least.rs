@@ -1,36 +1,45 @@
 //! The least that any layout could do: a due entry and a record in, found by time, and out again.
+//!
+//! Redis gets one step for each batch, with several under way: a transaction that puts, a script that
+//! takes. SQLite has one writer, so each of its commits has as many batches as there are callers,
+//! which is what the store's own writer does with calls that wait. MariaDB gets a connection for each caller.
 
 use mysql_async::Conn;
 use mysql_async::Opts;
 use mysql_async::prelude::Queryable;
-use redis::aio::MultiplexedConnection;
 use rusqlite::Connection;
 use tokio::task::JoinSet;
 
 use crate::place::Place;
+use crate::redis_server::RedisServer;
+use crate::replay::Wire;
 use crate::report::Figure;
 use crate::work::timed;
 
-const RECORD: &str = "{\"callback\":\"noop\",\"kwargs\":{\"number\":12345}}";
+/// Takes the first ones and their records.
+const TAKE: &str = "local popped, ids = redis.call('ZPOPMIN', 'due', ARGV[1]), {}
+for i = 1, #popped, 2 do ids[#ids + 1] = popped[i] end
+local records = redis.call('HMGET', 'records', unpack(ids))
+redis.call('HDEL', 'records', unpack(ids))
+return records";
 
-/// How fast entries go in by one caller, and out by several.
+/// How fast entries go in, and out.
 pub(crate) async fn measure(
     place: &mut Place,
     tasks: usize,
     batch: usize,
     callers: usize,
-    [into, out]: [String; 2],
 ) -> [Figure; 2] {
     let (put, taken) = match place {
         Place::Redis(server) => {
-            let client = redis::Client::open(server.url()).unwrap();
-            let conn = client.get_multiplexed_async_connection().await.unwrap();
-            let ((), put) = timed(put_redis(conn.clone(), tasks, batch)).await;
-            let mut taking = JoinSet::new();
-            for _ in 0..callers {
-                taking.spawn(take_redis(conn.clone(), batch));
-            }
-            (put, timed(taking.join_all()).await.1)
+            let mut wire = Wire::connect(server);
+            let (puts, takes) = (puts(tasks, batch), takes(server, tasks, batch));
+            // MULTI, two commands that are queued, and EXEC.
+            let put = timed(async { wire.pipelined(&puts, 4, callers) }).await.1;
+            let (taken, took) = timed(async { wire.pipelined(&takes, 1, callers) }).await;
+            let all = format!("*{batch}\r\n");
+            assert!(taken.iter().all(|answer| answer.starts_with(all.as_bytes())));
+            (put, took)
         }
         Place::Sqlite(dir) => {
             let path = dir.path().join("least.db");
@@ -41,8 +50,8 @@ pub(crate) async fn measure(
                  CREATE INDEX t_due ON t (due, id);",
             )
             .unwrap();
-            let ((), put) = timed(async { put_sqlite(&mut conn, tasks, batch) }).await;
-            (put, timed(async { take_sqlite(&mut conn, batch) }).await.1)
+            let put = timed(async { put_sqlite(&mut conn, tasks, batch * callers) }).await.1;
+            (put, timed(async { take_sqlite(&mut conn, batch, callers) }).await.1)
         }
         Place::Mariadb(server, _) => {
             let url = server.url();
@@ -52,71 +61,77 @@ pub(crate) async fn measure(
             )
             .await
             .unwrap();
-            let ((), put) = timed(put_mariadb(&mut conn, tasks, batch)).await;
-            let mut taking = JoinSet::new();
+            let (mut putting, mut taking) = (JoinSet::new(), JoinSet::new());
+            for caller in 0..callers {
+                let own = batches(tasks, batch).skip(caller).step_by(callers);
+                putting.spawn(put_mariadb(connected(&url).await, own));
+            }
+            let put = timed(putting.join_all()).await.1;
             for _ in 0..callers {
                 taking.spawn(take_mariadb(connected(&url).await, batch));
             }
             (put, timed(taking.join_all()).await.1)
         }
     };
-    [Figure::rate(into, tasks, put), Figure::rate(out, tasks, taken)]
+    [("in", put), ("out", taken)]
+        .map(|(way, took)| Figure::rate(format!("the least: {way} by {batch}"), tasks, took))
 }
 
-fn batches(tasks: usize, batch: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+fn record() -> String {
+    let text = "x".repeat(80);
+    format!("{{\"callback\":\"noop\",\"kwargs\":{{\"number\":12345,\"text\":\"{text}\"}}}}")
+}
+
+fn batches(tasks: usize, batch: usize) -> impl Iterator<Item = std::ops::Range<usize>> + Send {
     (0..tasks).step_by(batch).map(move |first| first..tasks.min(first + batch))
 }
 
-async fn put_redis(mut conn: MultiplexedConnection, tasks: usize, batch: usize) {
-    for ids in batches(tasks, batch) {
-        let mut pipe = redis::pipe();
+fn puts(tasks: usize, batch: usize) -> Vec<Vec<u8>> {
+    let record = record();
+    let put = |ids: std::ops::Range<usize>| {
         let (mut due, mut records) = (redis::cmd("ZADD"), redis::cmd("HSET"));
         due.arg("due");
         records.arg("records");
         for id in ids {
             due.arg(id).arg(id);
-            records.arg(id).arg(RECORD);
+            records.arg(id).arg(&record);
         }
+        let mut pipe = redis::pipe();
         pipe.atomic().add_command(due).add_command(records);
-        pipe.query_async::<()>(&mut conn).await.unwrap();
-    }
+        pipe.get_packed_pipeline()
+    };
+    batches(tasks, batch).map(put).collect()
 }
 
-async fn take_redis(mut conn: MultiplexedConnection, batch: usize) {
-    loop {
-        let popped: Vec<String> =
-            redis::cmd("ZPOPMIN").arg("due").arg(batch).query_async(&mut conn).await.unwrap();
-        if popped.is_empty() {
-            return;
-        }
-        let ids: Vec<_> = popped.into_iter().step_by(2).collect();
-        let read = redis::cmd("HMGET").arg("records").arg(&ids).to_owned();
-        let _: Vec<String> = read.query_async(&mut conn).await.unwrap();
-        let drop = redis::cmd("HDEL").arg("records").arg(&ids).to_owned();
-        let _: usize = drop.query_async(&mut conn).await.unwrap();
-    }
+fn takes(server: &RedisServer, tasks: usize, batch: usize) -> Vec<Vec<u8>> {
+    let mut conn = redis::Client::open(server.url()).unwrap().get_connection().unwrap();
+    let sha = redis::Script::new(TAKE).prepare_invoke().load(&mut conn).unwrap();
+    let take = redis::cmd("EVALSHA").arg(sha).arg(0).arg(batch).get_packed_command();
+    vec![take; tasks / batch]
 }
 
 fn put_sqlite(conn: &mut Connection, tasks: usize, batch: usize) {
+    let record = record();
     for ids in batches(tasks, batch) {
         let tx = conn.transaction().unwrap();
         for id in ids {
             let mut insert = tx.prepare_cached("INSERT INTO t VALUES (?1, ?1, ?2)").unwrap();
-            insert.execute((i64::try_from(id).unwrap(), RECORD)).unwrap();
+            insert.execute((i64::try_from(id).unwrap(), &record)).unwrap();
         }
         tx.commit().unwrap();
     }
 }
 
-fn take_sqlite(conn: &mut Connection, batch: usize) {
+fn take_sqlite(conn: &mut Connection, batch: usize, callers: usize) {
     let batch = i64::try_from(batch).unwrap();
+    let text =
+        "DELETE FROM t WHERE id IN (SELECT id FROM t ORDER BY due, id LIMIT ?1) RETURNING record";
     loop {
-        let tx = conn.transaction().unwrap();
-        let taken = {
-            let text = "DELETE FROM t WHERE id IN (SELECT id FROM t ORDER BY due, id LIMIT ?1) RETURNING record";
+        let (tx, mut taken) = (conn.transaction().unwrap(), 0);
+        for _ in 0..callers {
             let mut take = tx.prepare_cached(text).unwrap();
-            take.query_map([batch], |row| row.get::<_, String>(0)).unwrap().count()
-        };
+            taken += take.query_map([batch], |row| row.get::<_, String>(0)).unwrap().count();
+        }
         tx.commit().unwrap();
         if taken == 0 {
             return;
@@ -130,9 +145,10 @@ async fn connected(url: &str) -> Conn {
     conn
 }
 
-async fn put_mariadb(conn: &mut Conn, tasks: usize, batch: usize) {
-    for ids in batches(tasks, batch) {
-        let rows: Vec<_> = ids.map(|id| format!("({id},{id},'{RECORD}')")).collect();
+async fn put_mariadb(mut conn: Conn, batches: impl Iterator<Item = std::ops::Range<usize>>) {
+    let record = record();
+    for ids in batches {
+        let rows: Vec<_> = ids.map(|id| format!("({id},{id},'{record}')")).collect();
         conn.query_drop(format!("INSERT INTO t VALUES {}", rows.join(","))).await.unwrap();
     }
 }

@@ -2,19 +2,25 @@
 //!
 //! `cargo bench --bench speed [-- MEASURE… STORE… runs=5 json short future=N]` prints and asserts nothing:
 //! figures are for people, who know what else the machine was doing. Without names it measures all.
-//! Each figure is the median of its runs with the least and the most; `json` adds a line for each
-//! run, with the machine and the versions; `short` takes a tenth of the tasks. `growth` claims beside
-//! a million future tasks, or `future`.
+//! Each figure is the median of its runs with the least and the most, and each share is of a figure of
+//! the same run. `json` adds a line for each run, with the machine and the versions.
+//!
+//! With `short` few tasks are all, which shows that all works. `growth` claims beside a million future
+//! tasks, or `future`.
+//!
+//! Arguments of tasks have 14 bytes, and about 100 in `limit`, `add`, `http`, `drain`, `whole`, `cpu` and
+//! `memory`.
 //!
 //! | measure | what it times |
 //! |---|---|
-//! | `limit` | the store alone: adds, and claims with their acks, by batch |
-//! | `add` | adds of a scheduler, one at a time and in batches |
+//! | `limit` | scripts and statements of add, claim and ack alone, by batch, beside the least that any layout could do |
+//! | `add` | adds of a scheduler, one at a time and in batches, as shares of the limit |
 //! | `http` | adds and reads over HTTP, alone and on 64 connections while tasks run |
-//! | `drain` | due tasks that do nothing, one node and two, as a share of the limit in the same run |
-//! | `kinds` | the same with groups, unique keys, retention, arguments of 100 bytes |
+//! | `drain` | due tasks that do nothing, one node and two, as shares of the limit; 500 at once, and 64 |
+//! | `whole` | end to end: tasks are added while a node runs them, until all have run |
+//! | `kinds` | small tasks beside such with more arguments, groups, unique keys, retention, traces |
 //! | `cpu` | seconds of CPU from the add to the end, scheduler, node and server |
-//! | `lag` | how late tasks start, on idle nodes and at half of the rate of draining |
+//! | `lag` | how late tasks start, p50 and p99: 500 a second on two idle nodes, and half of the rate of draining |
 //! | `growth` | claim and ack beside a few and many other tasks |
 //! | `memory` | bytes of a waiting task in Redis, of a node, and of a task that runs |
 //! | `renew` | one beat with few and many running tasks |
@@ -42,6 +48,7 @@ mod place;
 #[expect(dead_code, reason = "tests stop theirs and start it again")]
 #[path = "../../tests/support/redis_server.rs"]
 mod redis_server;
+mod replay;
 mod report;
 mod work;
 
@@ -49,8 +56,10 @@ use place::KINDS;
 use report::Figure;
 use report::Report;
 
-const MEASURES: [&str; 11] =
-    ["limit", "add", "http", "drain", "kinds", "cpu", "lag", "growth", "memory", "renew", "idle"];
+const MEASURES: [&str; 12] = [
+    "limit", "add", "http", "drain", "whole", "kinds", "cpu", "lag", "growth", "memory", "renew",
+    "idle",
+];
 
 /// What is measured where, and with how many tasks.
 #[derive(Clone, Copy)]
@@ -59,15 +68,21 @@ pub(crate) struct Course {
     pub(crate) kind: &'static str,
     /// How many tasks a long measure takes.
     pub(crate) tasks: usize,
-    /// How many future tasks wait beside what `growth` claims.
+    /// How many future tasks wait at most beside what `growth` claims.
     pub(crate) future: usize,
     /// Whether it is a short one, which only shows that all works.
     pub(crate) short: bool,
 }
 
+impl Course {
+    const SHORT: Self = Self { kind: KINDS[0], tasks: 4_000, future: 10_000, short: true };
+}
+
 fn main() {
     let wanted: Vec<_> =
         std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let has = |name: &str| wanted.iter().any(|one| one == name);
     let names = |known: &[&'static str]| {
         let chosen: Vec<&'static str> = known.iter().copied().filter(|name| has(name)).collect();
@@ -78,18 +93,21 @@ fn main() {
         given.map_or(usual, |count| count.parse().unwrap())
     };
     let runs = number("runs", 1);
-    let short = has("short");
-    let tasks = if short { 10_000 } else { 100_000 };
-    let future = number("future", tasks * 10);
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let usual = Course {
+        tasks: 100_000,
+        future: number("future", 1_000_000),
+        short: false,
+        ..Course::SHORT
+    };
+    let course = if has("short") { Course::SHORT } else { usual };
     println!("{}", report::machine());
     let beside = has("json").then(beside);
     for measure in names(&MEASURES) {
         for kind in names(&KINDS) {
+            let take = |course: Course| runtime.block_on(take(measure, Course { kind, ..course }));
             let mut report = Report::new(measure, kind, beside.clone());
             for _ in 0..runs {
-                report.note(runtime.block_on(take(measure, Course { kind, tasks, future, short })));
+                report.note(take(course));
             }
             report.print();
         }
@@ -110,6 +128,7 @@ async fn take(measure: &str, course: Course) -> Vec<Figure> {
         "add" => add::measure(course).await,
         "http" => http::measure(course).await,
         "drain" => drain::measure(course).await,
+        "whole" => drain::whole(course).await,
         "kinds" => drain::kinds(course).await,
         "cpu" => drain::cpu(course).await,
         "lag" => lag::measure(course).await,

@@ -29,6 +29,15 @@ impl Figure {
         Self::new(name, part.value / of.value, "×")
     }
 
+    /// The rate of two things that are done to each, one after the other.
+    pub(crate) fn in_turn(name: impl Into<String>, first: &Self, then: &Self) -> Self {
+        Self::new(name, 1.0 / (1.0 / first.value + 1.0 / then.value), first.unit)
+    }
+
+    pub(crate) fn value(&self) -> f64 {
+        self.value
+    }
+
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
@@ -95,7 +104,7 @@ impl Report {
             let mut values: Vec<f64> = self.runs.iter().map(|run| run[at].value).collect();
             values.sort_unstable_by(f64::total_cmp);
             let median = shown(median(&values));
-            let _infallible = write!(text, "  {name:<44} {median:>11} {unit}");
+            let _infallible = write!(text, "  {name:<60} {median:>11} {unit}");
             if values.len() > 1 {
                 let (least, most) = (shown(values[0]), shown(values[values.len() - 1]));
                 let _infallible = write!(text, "  [{least} to {most}]");

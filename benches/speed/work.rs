@@ -19,11 +19,14 @@ use taskshed::domain::id::QueueName;
 use taskshed::domain::state::TaskState;
 use taskshed::domain::state::Verdict;
 use taskshed::handlers::Context;
+use taskshed::node::Builder;
 use taskshed::store;
 use taskshed::store::Existing;
 use taskshed::store::Store;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+
+use crate::place::Place;
 
 #[derive(Deserialize)]
 struct Arguments {
@@ -65,13 +68,22 @@ pub(crate) async fn timed<T>(work: impl Future<Output = T>) -> (T, Duration) {
     (done, SystemClock.steady().saturating_sub(began))
 }
 
-/// Has nodes, one for each store, run all of the first `tasks` no-ops, 500 at once.
-pub(crate) async fn drained(stores: Vec<Arc<dyn Store>>, tasks: usize) -> Duration {
+/// Nodes of processes of their own that run so many tasks at once.
+pub(crate) async fn nodes(place: &mut Place, count: usize, concurrency: usize) -> Vec<Builder> {
+    let mut nodes = Vec::new();
+    for _ in 0..count {
+        nodes.push(Node::builder(place.open().await).concurrency(concurrency));
+    }
+    nodes
+}
+
+/// Has nodes run all of the first `tasks` no-ops.
+pub(crate) async fn drained(nodes: Vec<Builder>, tasks: usize) -> Duration {
     let (count, sum) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let done = CancellationToken::new();
     let mut running = JoinSet::new();
     let began = SystemClock.steady();
-    for (number, store) in stores.into_iter().enumerate() {
+    for (number, node) in nodes.into_iter().enumerate() {
         let (ran, total, last) = (Arc::clone(&count), Arc::clone(&sum), done.clone());
         let noop = move |_: Context, arguments: Arguments| {
             total.fetch_add(arguments.number, Relaxed);
@@ -80,8 +92,7 @@ pub(crate) async fn drained(stores: Vec<Arc<dyn Store>>, tasks: usize) -> Durati
             }
             std::future::ready(Ok(()))
         };
-        let node = Node::builder(store).name(&format!("node-{number}"));
-        let node = node.concurrency(500).handler("noop", noop).build().unwrap();
+        let node = node.name(&format!("node-{number}")).handler("noop", noop).build().unwrap();
         running.spawn(node.run_until(done.clone().cancelled_owned()));
     }
     while let Some(drained) = running.join_next().await {
@@ -112,19 +123,11 @@ pub(crate) fn claim(limit: usize) -> store::Claim {
     }
 }
 
-/// Claims due tasks and hands them back as completed; answers how many there were.
-pub(crate) async fn claim_and_ack(store: &Arc<dyn Store>, limit: usize) -> usize {
-    let claimed = store.claim(&claim(limit)).await.unwrap();
-    ack(store, &claimed).await;
-    claimed.tasks.len()
-}
-
 /// Hands claimed tasks back as completed.
 pub(crate) async fn ack(store: &Arc<dyn Store>, claimed: &store::Claimed) {
     let items: Vec<_> = claimed.tasks.iter().map(completed).collect();
-    if !items.is_empty() {
-        store.ack(&items).await.unwrap();
-    }
+    let acked = store.ack(&items).await.unwrap();
+    assert!(acked.iter().all(|one| *one == store::Acked::Done));
 }
 
 fn completed(task: &store::TaskRecord) -> store::AckItem {
