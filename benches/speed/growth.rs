@@ -22,9 +22,10 @@ const FEW: usize = 1_000;
 
 pub(crate) async fn measure(course: Course) -> Vec<Figure> {
     let mut figures = Vec::new();
+    let due = if course.short { course.tasks } else { course.tasks * 10 };
     let beside: [(&str, usize, Kind); 3] = [
         ("future tasks", course.future, |number| noop(number).run_in(DAY)),
-        ("due tasks", course.tasks * 10, noop),
+        ("due tasks", due, noop),
         ("critical future tasks", course.tasks, |number| {
             noop(number).run_in(DAY).priority(Priority::Critical)
         }),
@@ -32,18 +33,27 @@ pub(crate) async fn measure(course: Course) -> Vec<Figure> {
     for (name, most, task) in beside {
         let mut place = Place::new(course.kind);
         let store = place.open().await;
-        let (mut there, mut times) = (0, Vec::new());
-        for count in [FEW, most] {
+        let (mut there, mut times, mut ratios) = (0, Vec::new(), Vec::new());
+        for count in decades(most) {
             add(&store, count - there, task).await;
             there = count;
-            times.push(claims(&store, &format!("beside {count} {name}")).await);
+            times.extend(claims(&store, &format!("beside {count} {name}")).await);
+            if let [few_claim, few_ack, .., claim, ack] = &times[..] {
+                for (few, many) in [(few_claim, claim), (few_ack, ack)] {
+                    ratios.push(Figure::share(format!("{}, of {FEW}", many.name()), few, many));
+                }
+            }
         }
-        for (few, many) in times[0].iter().zip(&times[1]) {
-            figures.push(Figure::share(format!("{}, of {FEW}", many.name()), few, many));
-        }
-        figures.extend(times.into_iter().flatten());
+        figures.extend(ratios);
+        figures.extend(times);
     }
     figures
+}
+
+/// A thousand, ten times as many and so on, and the most at last.
+fn decades(most: usize) -> Vec<usize> {
+    let below = std::iter::successors(Some(FEW), |count| Some(count * 10));
+    below.take_while(|count| *count < most).chain([most]).collect()
 }
 
 /// The median times of a claim and of an ack of 100 tasks; as many are added each time.

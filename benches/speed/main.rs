@@ -5,8 +5,9 @@
 //! Each figure is the median of its runs with the least and the most, and each share is of a figure of
 //! the same run. `json` adds a line for each run, with the machine and the versions.
 //!
-//! With `short` few tasks are all, which shows that all works. `growth` claims beside a million future
-//! tasks, or `future`.
+//! Before the runs that count, each measure is taken once as `short`, and what that gave is dropped: the
+//! first run would else be the one that starts threads and fills caches. With `short` few tasks are
+//! all, which shows that all works. `growth` goes up to a million future tasks, or to `future`.
 //!
 //! Arguments of tasks have 14 bytes, and about 100 in `limit`, `add`, `http`, `drain`, `whole`, `cpu` and
 //! `memory`.
@@ -21,9 +22,9 @@
 //! | `kinds` | small tasks beside such with more arguments, groups, unique keys, retention, traces |
 //! | `cpu` | seconds of CPU from the add to the end, scheduler, node and server |
 //! | `lag` | how late tasks start, p50 and p99: 500 a second on two idle nodes, and half of the rate of draining |
-//! | `growth` | claim and ack beside a few and many other tasks |
+//! | `growth` | claim and ack beside 1,000 other tasks, ten times as many and so on, as shares of the first |
 //! | `memory` | bytes of a waiting task in Redis, of a node, and of a task that runs |
-//! | `renew` | one beat with few and many running tasks |
+//! | `renew` | one beat with 1,000 to 50,000 running tasks, in claims of 100 |
 //! | `idle` | calls of nodes that have nothing to do, and of fifty for one task |
 
 #![expect(
@@ -83,6 +84,12 @@ fn main() {
         std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    if let [first, url, count] = &wanted[..]
+        && first == "hold"
+    {
+        println!("{}", runtime.block_on(idle::hold(url, count.parse().unwrap())));
+        return;
+    }
     let has = |name: &str| wanted.iter().any(|one| one == name);
     let names = |known: &[&'static str]| {
         let chosen: Vec<&'static str> = known.iter().copied().filter(|name| has(name)).collect();
@@ -93,18 +100,18 @@ fn main() {
         given.map_or(usual, |count| count.parse().unwrap())
     };
     let runs = number("runs", 1);
-    let usual = Course {
-        tasks: 100_000,
-        future: number("future", 1_000_000),
-        short: false,
-        ..Course::SHORT
-    };
-    let course = if has("short") { Course::SHORT } else { usual };
+    let warm_up = Course::SHORT;
+    let usual =
+        Course { tasks: 100_000, future: number("future", 1_000_000), short: false, ..warm_up };
+    let course = if has("short") { warm_up } else { usual };
     println!("{}", report::machine());
     let beside = has("json").then(beside);
     for measure in names(&MEASURES) {
         for kind in names(&KINDS) {
             let take = |course: Course| runtime.block_on(take(measure, Course { kind, ..course }));
+            if !course.short {
+                take(warm_up);
+            }
             let mut report = Report::new(measure, kind, beside.clone());
             for _ in 0..runs {
                 report.note(take(course));
