@@ -214,11 +214,14 @@ impl Replay {
         let Value::Array(mut parts) = redis::parse_redis_value(answer).unwrap() else {
             panic!("a claim is answered by an array")
         };
-        let ids: Vec<Vec<u8>> = redis::from_redis_value(parts.swap_remove(6)).unwrap();
+        let ids: String = redis::from_redis_value(parts.swap_remove(6)).unwrap();
+        let ids: Vec<_> = ids.trim_matches('\t').split('\t').collect();
         let fence: Vec<u8> = redis::from_redis_value(parts.swap_remove(1)).unwrap();
         assert_eq!(ids.len(), self.batch);
-        let values: Vec<&[u8]> =
-            [claim.as_bytes(), &fence].into_iter().chain(ids.iter().map(Vec::as_slice)).collect();
+        let values: Vec<&[u8]> = [claim.as_bytes(), &fence]
+            .into_iter()
+            .chain(ids.iter().map(|id| id.as_bytes()))
+            .collect();
         self.ack.call(&values)
     }
 }
