@@ -16,6 +16,7 @@ use tokio::signal::unix::signal;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
+use tracing::info;
 use tracing::warn;
 
 use crate::clock::Clock;
@@ -40,6 +41,7 @@ use crate::metrics::Metrics;
 use crate::node::Drained;
 use crate::node::Node;
 use crate::node::NodeHandle;
+use crate::node::StartError;
 use crate::scheduler::Scheduler;
 use crate::store::measured;
 use crate::traces::Traces;
@@ -82,7 +84,6 @@ async fn serve(
     traces: Option<Arc<dyn Traces>>,
 ) -> Result<(), Failure> {
     let store = store::open(settings)?;
-    store.prepare().await.map_err(|error| store::explain(settings, &error))?;
     let listener = bind(settings.listen).await?;
     let events = Events::default();
     let mut node = Node::builder(Arc::clone(&store))
@@ -105,18 +106,21 @@ async fn serve(
     let mut api = api(settings, scheduler)?
         .readiness(move || readiness(&looked_at))
         .leaving(handle.draining())
+        .prepared(handle.prepared())
         .events(events)
         .metrics(metrics)
         .default_timeout(settings.node.default_timeout);
     if let Some(traces) = traces {
         api = api.traces(traces);
     }
-    let greeting = greeting(settings, listener.local_addr()?);
+    let listen = listener.local_addr()?;
+    info!(%listen, store = %settings.store, "the API answers; the node starts with its store");
+    let greeting = greeting(settings, listen);
     let (told, closing) = (CancellationToken::new(), CancellationToken::new());
     let signals = Signals::listen()?;
     let mut lingering = JoinSet::new();
     let hurried = CancellationToken::new();
-    lingering.spawn(linger(handle.draining(), settings.shutdown_delay, hurried.clone()));
+    lingering.spawn(linger(handle.clone(), settings.shutdown_delay, hurried.clone()));
     let mut parts = JoinSet::new();
     parts.spawn(greet(handle.clone(), greeting));
     parts.spawn(signals.obey(told.clone(), handle.clone(), hurried));
@@ -133,7 +137,7 @@ async fn serve(
         () = SystemClock.sleep(CLOSE_WITHIN) => {}
     }
     parts.shutdown().await;
-    end(&drained.map_err(|error| Failure::Refused(super::failure::chain(&error)))?)
+    end(&drained.map_err(|error| not_started(settings, &error))?)
 }
 
 /// The API with its locks, as the settings have them.
@@ -257,8 +261,12 @@ async fn answer(listener: TcpListener, api: Api, closing: CancellationToken, nod
 ///
 /// Whoever routes to it learns that from `/readyz`, or in Kubernetes at the moment of SIGTERM, and needs a
 /// while to act on it. Requests that come meanwhile are served, as are those that came before.
-async fn linger(draining: CancellationToken, delay: Duration, hurried: CancellationToken) {
-    draining.cancelled().await;
+/// Nobody routes to a node that never reached its store.
+async fn linger(node: NodeHandle, delay: Duration, hurried: CancellationToken) {
+    node.draining().cancelled().await;
+    if !node.prepared().is_cancelled() {
+        return;
+    }
     tokio::select! {
         () = SystemClock.sleep(delay) => {}
         () = hurried.cancelled() => {}
@@ -301,6 +309,14 @@ impl Signals {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
+    }
+}
+
+/// Says why the node did not start.
+fn not_started(settings: &Settings, error: &StartError) -> Failure {
+    match error {
+        StartError::Store(error) => store::explain(settings, error),
+        error => Failure::Refused(super::failure::chain(error)),
     }
 }
 

@@ -86,6 +86,22 @@ pub(super) async fn authenticated(
     }
 }
 
+/// Keeps requests from a store that was not looked at yet: it may be none of ours.
+pub(super) async fn prepared(
+    State(api): State<Api>,
+    path: Option<MatchedPath>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let asks_store = !api.prepared.is_cancelled()
+        && path.is_some_and(|path| routes::asks_store(request.method(), path.as_str()));
+    if asks_store {
+        let detail = "the node has not reached its store since it started";
+        return Problem::new(Kind::StoreAway, detail).into_response();
+    }
+    next.run(request).await
+}
+
 /// Answers for a request that takes too long.
 pub(super) async fn timed(State(api): State<Api>, request: Request, next: Next) -> Response {
     let waits = request.uri().query().is_some_and(|query| query.contains("wait="))

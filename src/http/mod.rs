@@ -90,6 +90,8 @@ pub struct Api {
     replies: Replies,
     /// Whoever waits is answered.
     leaving: CancellationToken,
+    /// The store may be asked.
+    prepared: CancellationToken,
 }
 
 impl Api {
@@ -98,6 +100,8 @@ impl Api {
     pub fn new(scheduler: Scheduler) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let events = Events::default();
+        let prepared = CancellationToken::new();
+        prepared.cancel();
         Self {
             desk: Desk::new(scheduler.store(), Arc::clone(&clock)).events(events.clone()),
             events,
@@ -113,6 +117,7 @@ impl Api {
             tls: None,
             replies: Replies::default(),
             leaving: CancellationToken::new(),
+            prepared,
         }
     }
 
@@ -167,6 +172,14 @@ impl Api {
     #[must_use]
     pub fn leaving(mut self, leaving: CancellationToken) -> Self {
         self.leaving = leaving;
+        self
+    }
+
+    /// Says that the store is away, and asks it nothing, until `prepared` is cancelled because the store
+    /// was found fit.
+    #[must_use]
+    pub fn prepared(mut self, prepared: CancellationToken) -> Self {
+        self.prepared = prepared;
         self
     }
 

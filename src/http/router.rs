@@ -59,6 +59,7 @@ pub fn router(api: Api) -> Router {
         })
         .layer(middleware::from_fn_with_state(api.clone(), guard::timed))
         .layer(middleware::from_fn_with_state(api.clone(), again::once))
+        .layer(middleware::from_fn_with_state(api.clone(), guard::prepared))
         .layer(middleware::from_fn_with_state(api.clone(), guard::authenticated))
         .layer(middleware::from_fn_with_state(api.clone(), guard::admitted))
         .layer(middleware::from_fn(guard::caught))

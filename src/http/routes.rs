@@ -160,7 +160,15 @@ impl Route {
 
 /// What it takes to use a route of the router; `None` if it is open to everybody.
 pub(super) fn needed(method: &Method, mounted: &str) -> Option<Role> {
+    find(method, mounted).map_or(ADMIN, |route| route.role)
+}
+
+/// Whether a route of the router asks the store.
+pub(super) fn asks_store(method: &Method, mounted: &str) -> bool {
+    find(method, mounted).is_some_and(|route| route.asks_store)
+}
+
+fn find(method: &Method, mounted: &str) -> Option<&'static Route> {
     let method = if *method == Method::HEAD { "GET" } else { method.as_str() };
-    let found = ROUTES.iter().find(|route| route.method == method && route.mounted == mounted);
-    found.map_or(ADMIN, |route| route.role)
+    ROUTES.iter().find(|route| route.method == method && route.mounted == mounted)
 }

@@ -249,6 +249,7 @@ impl Builder {
             beat: Notify::new(),
             heard_us: AtomicU64::new(0),
             skew_us: AtomicI64::new(0),
+            prepared: CancellationToken::new(),
             draining: CancellationToken::new(),
             is_draining: AtomicBool::new(false),
             deaf: CancellationToken::new(),

@@ -68,6 +68,8 @@ pub(super) struct Core {
     pub(super) heard_us: AtomicU64,
     /// The skew that was last measured, µs.
     pub(super) skew_us: AtomicI64,
+    /// The store was found fit for the node.
+    pub(super) prepared: CancellationToken,
     /// Nothing new starts from here on. Set by [`Core::drain`].
     pub(super) draining: CancellationToken,
     /// The same, for those who look at it for each task.

@@ -131,6 +131,13 @@ impl NodeHandle {
         self.core.drain();
     }
 
+    /// Is cancelled when the node has found its store fit: before that nobody should use the store by
+    /// way of this process. Cancelling it does nothing to the node.
+    #[must_use]
+    pub fn prepared(&self) -> CancellationToken {
+        self.core.prepared.child_token()
+    }
+
     /// Is cancelled when the node begins to drain. Cancelling it does nothing to the node.
     #[must_use]
     pub fn draining(&self) -> CancellationToken {

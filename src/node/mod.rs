@@ -24,7 +24,8 @@
 //! # What is not here
 //!
 //! No part decides what becomes of a task; [`domain::state`](crate::domain::state) does. No part
-//! ends the node because the store is away: each call is repeated until it is answered.
+//! ends the node because the store is away: each call is repeated until it is answered, from the one
+//! that prepares the store before any part starts.
 
 mod acker;
 mod ahead;
@@ -50,6 +51,7 @@ mod traced;
 
 use std::future::Future;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 
 use tokio::runtime::Runtime;
@@ -57,9 +59,11 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::sync::DropGuard;
+use tracing::info;
 
 use crate::leader::Candidate;
 use crate::leader::Declares;
+use crate::store;
 use crate::store::Store;
 
 use self::acker::Acker;
@@ -70,6 +74,7 @@ use self::core::Core;
 use self::hints::HintBox;
 use self::keeper::Keeper;
 use self::keeper::LEAVE_TIMEOUT;
+use self::outage::Outage;
 use self::place::Ending;
 use self::runner::Runner;
 
@@ -91,10 +96,15 @@ pub struct Node {
 
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]
-#[error("the node has no thread to run on")]
-pub struct StartError {
-    #[from]
-    source: io::Error,
+#[non_exhaustive]
+pub enum StartError {
+    /// The system has no thread for it. Raise the limit of its processes.
+    #[error("the node has no thread to run on")]
+    Thread(#[from] io::Error),
+
+    /// Its store cannot be used as it is, and repeating does not help. Tell the operator.
+    #[error(transparent)]
+    Store(#[from] store::Error),
 }
 
 impl Node {
@@ -112,11 +122,12 @@ impl Node {
     /// Runs until `shutdown` ends, [`NodeHandle::drain`] is called, or the store passes the order of an
     /// operator on ([`Scheduler::drain_node`](crate::Scheduler::drain_node)), then drains.
     ///
-    /// It never ends because the store is away. From the drain timeout it takes at most 6 s.
+    /// It never ends because the store is away, also when it starts: it prepares the store first
+    /// ([`Store::prepare`]), as often as that takes. From the drain timeout it takes at most 6 s.
     ///
     /// # Errors
     ///
-    /// If the system has no threads for it; afterwards it does not fail any more.
+    /// If the store cannot be used, or the system has no threads; later it does not fail any more.
     ///
     /// # Cancel safety
     ///
@@ -127,14 +138,41 @@ impl Node {
         shutdown: impl Future<Output = ()>,
     ) -> Result<Drained, StartError> {
         let core = self.core;
-        let wired = Wired::start(&core)?;
+        let mut ordered = pin!(async {
+            tokio::select! {
+                biased;
+                () = shutdown => core.drain(),
+                () = core.draining.cancelled() => {}
+            }
+        });
         tokio::select! {
             biased;
-            () = shutdown => core.drain(),
-            () = core.draining.cancelled() => {}
+            () = &mut ordered => {
+                info!(node = %core.config.name, "the node leaves before it reached its store");
+                core.gone.cancel();
+                return Ok(Drained::default());
+            }
+            prepared = prepare(&core) => prepared?,
         }
+        let wired = Wired::start(&core)?;
+        ordered.await;
         Ok(wired.drain(&core).await)
     }
+}
+
+/// Makes the store ready, and repeats that while it is away.
+async fn prepare(core: &Core) -> store::Result<()> {
+    let mut outage = Outage::new("prepare");
+    loop {
+        match core.store.prepare().await {
+            Ok(()) => break,
+            Err(error) if error.is_transient() => outage.wait(core, &error).await,
+            Err(error) => return Err(error),
+        }
+    }
+    outage.over();
+    core.prepared.cancel();
+    Ok(())
 }
 
 /// The moving parts of a node. Dropping it stops them all at once.

@@ -79,6 +79,9 @@ pub fn in_memory(clock: Arc<dyn Clock>, options: Options) -> Arc<dyn Store> {
 
 /// The store that `url` names, checked and ready.
 ///
+/// It does not wait for a store that is away. A [`Node`](crate::Node) does, given one that was merely
+/// [`open`]ed.
+///
 /// # Errors
 ///
 /// As [`open`], and those of [`Store::prepare`].

@@ -10,6 +10,7 @@ use taskshed::scheduler::Outcome;
 use taskshed::store;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use super::Shed;
 use super::asked::Client;
@@ -52,6 +53,27 @@ async fn every_route_that_needs_the_store_says_when_it_is_away() {
 
     shed.store.cut(false);
     assert_eq!(shed.get("/v1/tasks").await.status, 200);
+}
+
+/// A store that nobody has looked at may be none of ours.
+#[tokio::test]
+async fn a_store_that_is_not_prepared_is_asked_nothing() {
+    let prepared = CancellationToken::new();
+    let shed = Shed::with(|api| api.prepared(prepared.clone())).await;
+
+    shed.post("/v1/tasks", &noop("t")).await.problem(503, "store-away");
+    shed.get("/v1/tasks/t").await.problem(503, "store-away");
+    shed.post("/v1/claims", &json!({ "worker": "w", "wait": "20s" }))
+        .await
+        .problem(503, "store-away");
+    for path in ["/healthz", "/readyz", "/metrics", "/openapi.json"] {
+        assert_eq!(shed.get(path).await.status, 200, "{path}");
+    }
+    shed.get("/v1/nothing").await.problem(404, "not-found");
+    assert_eq!(shed.store.all_calls(), 0);
+
+    prepared.cancel();
+    assert_eq!(shed.post("/v1/tasks", &noop("t")).await.status, 201);
 }
 
 #[tokio::test]

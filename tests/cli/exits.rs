@@ -31,15 +31,13 @@ fn a_server_that_is_not_there_is_out_of_reach() {
 fn a_store_that_is_not_there_is_out_of_reach_and_its_password_is_not_told() {
     let place = Place::new("");
     let url = "redis://me:hunter2@127.0.0.1:1/0";
-    for args in
-        [&["node", "--listen", "127.0.0.1:0", "--store", url][..], &["doctor", "--store", url]]
-    {
-        let ran = place.run(args);
-        assert_eq!(ran.code, 3, "{args:?}: {}", ran.err);
-        assert!(ran.err.contains("redis://me:***@127.0.0.1:1/0"), "{}", ran.err);
-        assert!(ran.err.contains("--store"), "{}", ran.err);
-        assert!(!ran.err.contains("hunter2"), "{}", ran.err);
-    }
+
+    let ran = place.run(&["doctor", "--store", url]);
+
+    assert_eq!(ran.code, 3, "{}", ran.err);
+    assert!(ran.err.contains("redis://me:***@127.0.0.1:1/0"), "{}", ran.err);
+    assert!(ran.err.contains("--store"), "{}", ran.err);
+    assert!(!ran.err.contains("hunter2"), "{}", ran.err);
 }
 
 #[test]

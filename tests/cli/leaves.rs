@@ -1,26 +1,11 @@
 //! How a node leaves: its API outlives it by the shutdown delay.
 
-use std::io::Read;
-use std::io::Write;
-use std::net::TcpStream;
-
 use rustix::process::Signal;
 
-use crate::program::NodeProcess;
 use crate::program::Place;
 use crate::program::until;
 
 const FILE: &str = "store = \"sqlite:t.db\"\n[handlers.note]\nexec = [\"true\"]\n";
-
-/// What the node answers to a request without a body.
-fn get(node: &NodeProcess, path: &str) -> String {
-    let mut stream = TcpStream::connect(node.url.trim_start_matches("http://")).unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
-}
 
 #[test]
 fn a_node_that_has_left_serves_until_its_delay_is_over() {
@@ -31,11 +16,11 @@ fn a_node_that_has_left_serves_until_its_delay_is_over() {
     place.wait_for("before", "completed");
 
     node.signal(Signal::TERM);
-    until("it says that it drains", || get(&node, "/readyz").starts_with("HTTP/1.1 503"));
+    until("it says that it drains", || node.get("/readyz").starts_with("HTTP/1.1 503"));
     until("it has left the cluster", || place.done(&["nodes", "--output", "jsonl"]).is_empty());
     place.done(&["add", "note", "--id", "after"]);
 
-    assert!(get(&node, "/healthz").starts_with("HTTP/1.1 200"));
+    assert!(node.get("/healthz").starts_with("HTTP/1.1 200"));
     assert_eq!(place.task("after").unwrap()["state"], "scheduled", "nothing new starts");
     assert!(node.is_running());
 

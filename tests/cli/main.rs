@@ -31,5 +31,6 @@ mod looks;
 mod moving;
 mod reference;
 mod settings;
+mod starts;
 mod traces;
 mod worker_traces;

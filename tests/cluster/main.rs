@@ -16,5 +16,6 @@ mod lease;
 mod metrics;
 mod outcome;
 mod recurring;
+mod start;
 mod stop;
 mod trust;

@@ -4,7 +4,9 @@ use std::fs;
 use std::fs::File;
 use std::io::BufRead;
 use std::io::BufReader;
+use std::io::Read;
 use std::io::Write;
+use std::net::TcpStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::path::PathBuf;
@@ -144,20 +146,36 @@ impl Place {
     /// Starts a node on a free port, and waits until it is ready. It dies with the thread that
     /// started it.
     pub(crate) fn node(&self, args: &[&str]) -> NodeProcess {
+        let mut node = self.launch(args);
+        let mut greeting = String::new();
+        BufReader::new(node.child.stdout.take().unwrap()).read_line(&mut greeting).unwrap();
+        let url = greeting.split("ready: ").nth(1).and_then(|rest| rest.split(',').next());
+        let Some(url) = url else { panic!("no node: {greeting}{}", node.log()) };
+        url.clone_into(&mut node.url);
+        node
+    }
+
+    /// Starts a node on a free port, and waits until its API answers, ready or not.
+    pub(crate) fn node_at_once(&self, args: &[&str]) -> NodeProcess {
+        let mut node = self.launch(args);
+        until("its API answers", || {
+            let log = node.log();
+            let line = log.lines().find(|line| line.contains("the API answers"));
+            let rest = line.and_then(|line| line.split("listen=").nth(1));
+            let address = rest.and_then(|rest| rest.split(' ').next());
+            node.url = address.map(|address| format!("http://{address}")).unwrap_or_default();
+            assert!(node.is_running(), "{log}");
+            address.is_some()
+        });
+        node
+    }
+
+    fn launch(&self, args: &[&str]) -> NodeProcess {
         let log = self.path(&format!("node-{}.log", SystemClock.steady().as_nanos()));
         let mut command = self.command(&["__exec", "launch", &std::process::id().to_string()]);
         command.args([BINARY, "node", "--listen", "127.0.0.1:0"]).args(args);
         command.stdout(Stdio::piped()).stderr(File::create(&log).unwrap());
-        let mut child = command.spawn().unwrap();
-
-        let mut greeting = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut greeting).unwrap();
-        let url = greeting.split("ready: ").nth(1).and_then(|rest| rest.split(',').next());
-        let node = |url: &str| NodeProcess { child, log: log.clone(), url: url.to_owned() };
-        match url {
-            Some(url) => node(url),
-            None => panic!("no node: {greeting}{}", fs::read_to_string(&log).unwrap_or_default()),
-        }
+        NodeProcess { child: command.spawn().unwrap(), log, url: String::new() }
     }
 }
 
@@ -201,6 +219,17 @@ impl NodeProcess {
             ended.is_some()
         });
         ended.unwrap()
+    }
+
+    /// What it answers to a request without a body, head and all.
+    pub(crate) fn get(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(self.url.trim_start_matches("http://")).unwrap();
+        let request =
+            format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
     }
 
     /// Whether it still runs.
