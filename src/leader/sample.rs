@@ -49,8 +49,9 @@ impl Candidate {
 
     /// Two calls, one after the other, so that they never take two connections.
     async fn look_at_queues(&self) -> Result<Sample> {
-        let stats = self.tasks.stats().await?;
+        let mut stats = self.tasks.stats().await?;
         let cluster = self.store.cluster().await?;
+        stats.with_served(&cluster.nodes);
         Ok(sample(&stats, &cluster))
     }
 }

@@ -371,6 +371,20 @@ impl Scheduler {
         Ok(self.store.stats().await?)
     }
 
+    /// The same with the queues that nodes serve, also those that never had a task: whoever asks how
+    /// deep such a queue is finds a number.
+    ///
+    /// Cost: two round trips, one after the other.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`].
+    pub async fn queues(&self) -> Result<Stats> {
+        let mut stats = self.store.stats().await?;
+        stats.with_served(&self.store.cluster().await?.nodes);
+        Ok(stats)
+    }
+
     /// Earliest `run_at` of a task that is neither paused nor running, if there is one.
     ///
     /// Cost: one round trip.

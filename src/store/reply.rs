@@ -1,5 +1,7 @@
 //! What a store answers.
 
+use std::collections::BTreeSet;
+
 use crate::domain::arrival::Unseen;
 use crate::domain::id::Callback;
 use crate::domain::id::ClaimId;
@@ -116,6 +118,13 @@ pub struct QueueStats {
 }
 
 impl QueueStats {
+    /// Tasks that there is work with now: those that run, and unless the queue is paused those in
+    /// ordinary lanes that are due. As many slots would be busy at once.
+    #[must_use]
+    pub fn backlog(&self) -> u64 {
+        if self.paused { self.running } else { self.due + self.running }
+    }
+
     /// A queue without tasks.
     pub(super) fn of(queue: &QueueName) -> Self {
         Self {
@@ -145,6 +154,18 @@ pub struct Stats {
     pub next_run_at: Option<Timestamp>,
     /// One per queue that was ever used, by name.
     pub queues: Vec<QueueStats>,
+}
+
+impl Stats {
+    /// Shows queues that nodes serve, too, although they were never used.
+    pub(crate) fn with_served(&mut self, nodes: &[NodeView]) {
+        let mut unused: BTreeSet<_> = nodes.iter().flat_map(|node| &node.queues).collect();
+        for known in &self.queues {
+            unused.remove(&known.queue);
+        }
+        self.queues.extend(unused.into_iter().map(QueueStats::of));
+        self.queues.sort_by(|one, other| one.queue.cmp(&other.queue));
+    }
 }
 
 /// Reply to a claim.

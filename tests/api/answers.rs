@@ -231,15 +231,52 @@ async fn queues_show_their_depth_and_are_paused_and_resumed() {
     let mail = json!({
         "queue": "mail", "paused": true,
         "scheduled": { "critical": 0, "high": 1, "normal": 1, "low": 0 },
-        "due": 1, "held": 1, "parked": 0, "suspects": 0, "running": 0, "completed": 0,
-        "dead": 0, "cancelled": 0, "expired": 0,
+        "due": 1, "held": 1, "parked": 0, "suspects": 0, "running": 0, "backlog": 0,
+        "completed": 0, "dead": 0, "cancelled": 0, "expired": 0,
         "oldest_due_at": START, "oldest_due_age": "1m1s500ms",
     });
     let queues = shown["queues"].as_array().unwrap();
     assert_eq!(queues.iter().find(|queue| queue["queue"] == "mail"), Some(&mail));
     let resumed = shed.post("/v1/queues/mail/resume", &json!({})).await;
     assert_eq!(resumed.json(), json!({ "queue": "mail", "paused": false }));
-    assert_eq!(shed.claim(10).await.tasks.len(), 1);
+    shed.add(json!({ "callback": "noop", "queue": "mail" })).await;
+    let shown = async || shed.get("/v1/queues").await.json()["queues"][0].clone();
+    assert_eq!((&shown().await["due"], &shown().await["backlog"]), (&json!(2), &json!(2)));
+    assert_eq!(shed.claim(1).await.tasks.len(), 1);
+    assert_eq!((&shown().await["due"], &shown().await["backlog"]), (&json!(1), &json!(2)));
+    shed.post("/v1/queues/mail/pause", &json!({})).await;
+    assert_eq!((&shown().await["due"], &shown().await["backlog"]), (&json!(1), &json!(1)));
+}
+
+/// Whoever scales nodes by a queue finds a number from the first node on.
+#[tokio::test]
+async fn a_queue_that_a_node_serves_is_shown_before_its_first_task() {
+    let shed = Shed::new().await;
+    let names = async || {
+        let shown = shed.get("/v1/queues").await.json();
+        let queues = shown["queues"].as_array().unwrap().clone();
+        queues.iter().map(|queue| queue["queue"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let queues = |names: &[&str]| names.iter().map(|name| name.parse().unwrap()).collect();
+    let ttl = Duration::from_secs(10);
+    assert!(names().await.is_empty());
+
+    for (name, served) in [("n1", &["mail", "bill"][..]), ("n2", &["mail"]), ("n3", &[])] {
+        let process = ProcessId::parse(name).unwrap();
+        let beat = Beat { process, queues: queues(served), ..beat_of(name) };
+        shed.store.keep(&Keep { beat: Some(beat), claims: Vec::new(), ttl }).await.unwrap();
+    }
+    shed.add(json!({ "callback": "noop", "queue": "far" })).await;
+
+    assert_eq!(names().await, ["bill", "far", "mail"]);
+    let bill = json!({
+        "queue": "bill", "paused": false,
+        "scheduled": { "critical": 0, "high": 0, "normal": 0, "low": 0 },
+        "due": 0, "held": 0, "parked": 0, "suspects": 0, "running": 0, "backlog": 0,
+        "completed": 0, "dead": 0, "cancelled": 0, "expired": 0,
+        "oldest_due_at": null, "oldest_due_age": null,
+    });
+    assert_eq!(shed.get("/v1/queues").await.json()["queues"][0], bill);
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ use crate::scheduler::IndexedFault;
 use crate::store::Gate;
 
 pub(in crate::http) async fn list(State(api): State<Api>) -> Answer<Json<Queues>> {
-    Ok(Json(Queues::of(api.scheduler.stats().await?)))
+    Ok(Json(Queues::of(api.scheduler.queues().await?)))
 }
 
 pub(in crate::http) async fn next_wakeup(State(api): State<Api>) -> Answer<Json<NextWakeup>> {

@@ -207,13 +207,10 @@ fn cluster() -> Schemas {
         Priority::ALL.map(|priority| (priority.as_str(), count())).into_iter().collect();
     let mut queue =
         vec![("queue", text()), ("paused", flag()), ("scheduled", object(&by_priority))];
-    let counts = ["due", "held", "parked", "suspects", "running", "completed", "dead", "cancelled"];
-    queue.extend(counts.map(|name| (name, count())));
-    queue.extend([
-        ("expired", count()),
-        ("oldest_due_at", nullable(moment())),
-        ("oldest_due_age", nullable(length())),
-    ]);
+    let waiting = ["due", "held", "parked", "suspects", "running", "backlog"];
+    let ended = ["completed", "dead", "cancelled", "expired"];
+    queue.extend(waiting.into_iter().chain(ended).map(|name| (name, count())));
+    queue.extend([("oldest_due_at", nullable(moment())), ("oldest_due_age", nullable(length()))]);
     let node = [
         ("name", text()),
         ("process_id", text()),

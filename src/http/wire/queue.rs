@@ -26,6 +26,7 @@ struct QueueView {
     parked: u64,
     suspects: u64,
     running: u64,
+    backlog: u64,
     completed: u64,
     dead: u64,
     cancelled: u64,
@@ -68,6 +69,7 @@ impl Queues {
 impl QueueView {
     fn of(stats: QueueStats, now: Timestamp) -> Self {
         let [critical, high, normal, low] = stats.scheduled;
+        let backlog = stats.backlog();
         Self {
             queue: stats.queue,
             paused: stats.paused,
@@ -77,6 +79,7 @@ impl QueueView {
             parked: stats.parked,
             suspects: stats.suspects,
             running: stats.running,
+            backlog,
             completed: stats.completed,
             dead: stats.dead,
             cancelled: stats.cancelled,
