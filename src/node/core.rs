@@ -94,6 +94,11 @@ impl Core {
         }
     }
 
+    /// Whether it claims tasks at all.
+    pub(super) fn runs_tasks(&self) -> bool {
+        self.config.runs_tasks && !self.callbacks.is_empty()
+    }
+
     /// What is counted of the runs of `callback`.
     pub(super) fn runs_of(&self, callback: &Callback) -> &Runs {
         match self.callbacks.binary_search(callback) {

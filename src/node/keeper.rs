@@ -221,11 +221,13 @@ impl Keeper {
 
     fn beat(&self, leaving: bool) -> Beat {
         let config = &self.core.config;
+        // Whoever counts on it to serve a queue would wait in vain for one that claims nothing.
+        let served = if self.core.runs_tasks() { &config.queues[..] } else { &[] };
         Beat {
             node: config.name.clone(),
             process: self.core.process.clone(),
             version: env!("CARGO_PKG_VERSION").into(),
-            queues: config.queues.iter().map(|queue| queue.queue.clone()).collect(),
+            queues: served.iter().map(|queue| queue.queue.clone()).collect(),
             callbacks: self.core.callbacks.clone(),
             concurrency: config.concurrency,
             running: self.core.slots.held(),

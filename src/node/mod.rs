@@ -227,7 +227,7 @@ impl Wired {
         let mut loops = JoinSet::new();
         let place = &core.place;
         place.spawn(&mut loops, Acker::new(Arc::clone(core), decided).run());
-        if core.config.runs_tasks && !core.callbacks.is_empty() {
+        if core.runs_tasks() {
             let hints = Arc::new(HintBox::default());
             if core.config.wake == crate::config::Wake::EventDriven {
                 place.spawn(&mut loops, hints::listen(Arc::clone(core), Arc::clone(&hints)));

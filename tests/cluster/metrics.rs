@@ -103,6 +103,33 @@ async fn a_node_shows_what_it_is() {
     assert_eq!(left.find(queue), None, "who leads no more shows no queues");
 }
 
+/// Whoever watches for a queue that nobody serves must not be told of nodes that claim nothing.
+#[tokio::test]
+async fn a_node_that_runs_nothing_serves_no_queue() {
+    let shed = Shed::new();
+    let mut silent = leading("silent");
+    silent.runs_tasks = false;
+    let live = Live::start(shed.node_with(silent).handler("x", fine));
+    let bare = Live::start(shed.node("bare"));
+    let metrics = live.handle.metrics();
+    shed.add_due("x").await;
+    let serving = "taskshed_queue_nodes{queue=\"default\"}";
+    until("both are counted", async || seen(&metrics).find("taskshed_nodes") == Some(2)).await;
+
+    assert_eq!(seen(&metrics).count(serving), 0);
+    let nodes = shed.scheduler.cluster().await.unwrap().nodes;
+    assert!(nodes.iter().all(|node| node.queues.is_empty()), "{nodes:?}");
+    assert_eq!(nodes[1].callbacks.len(), 1, "it has its callback all the same");
+
+    let busy = Live::start(shed.node("busy").handler("x", fine).queues([("mail", 1)]));
+    let unused = "taskshed_queue_nodes{queue=\"mail\"}";
+    until("another one serves", async || seen(&metrics).find(unused) == Some(1)).await;
+    assert_eq!(seen(&metrics).count(serving), 0);
+    for node in [live, bare, busy] {
+        assert!(node.drain().await.is_clean());
+    }
+}
+
 /// A run that ends while its lease is lost is a possible duplicate; one that was replaced is not, nor is
 /// one whose first ack may have been accepted.
 #[tokio::test]

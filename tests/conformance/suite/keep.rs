@@ -130,6 +130,17 @@ async fn a_beat_shows_what_the_process_tells() {
 }
 
 #[tokio::test]
+async fn a_process_may_serve_nothing() {
+    let shed = super::shed().await;
+    let idle = Beat { queues: Vec::new(), callbacks: [].into(), ..beat("node-a") };
+    shed.store.keep(&beats(idle)).await.unwrap();
+
+    let node = shed.store.cluster().await.unwrap().nodes.remove(0);
+
+    assert!(node.queues.is_empty() && node.callbacks.is_empty());
+}
+
+#[tokio::test]
 async fn a_node_that_starts_anew_takes_the_place_of_its_old_process() {
     let shed = super::shed().await;
     let renewed = ProcessId::parse("node-a-second").unwrap();
