@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::io::Write;
+use std::net::TcpListener;
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use crate::exposition::Exposition;
 use crate::exposition::documented;
 use crate::program::NodeProcess;
 use crate::program::until;
+use crate::redis_server::RedisServer;
 use crate::witness::Shed;
 
 fn task(callback: &str, id: &str) -> Task {
@@ -134,6 +136,69 @@ async fn what_goes_wrong_is_counted_where_it_is_noticed() {
     assert!((1..=3).contains(&woken.count("taskshed_leases_lost_total")));
     assert_eq!((woken.count("taskshed_leader"), led.count("taskshed_leader")), (0, 1));
     assert_eq!(woken.count("taskshed_leader_term"), led.count("taskshed_leader_term"));
+}
+
+/// An endpoint that asks each time to be left alone for an hour.
+fn busy_endpoint() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _head = stream.read(&mut [0; 4096]).unwrap();
+            let answer = "HTTP/1.1 429 Too Many Requests\r\nretry-after: 3600\r\n\
+                          content-length: 0\r\nconnection: close\r\n\r\n";
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    url
+}
+
+/// A snooze, a cancel, a release, a pause, leases that are prolonged, claims by how much they brought, and
+/// a clock that is an hour ahead.
+#[tokio::test]
+async fn what_was_asked_of_tasks_is_counted_and_clocks_are_compared() {
+    let server = RedisServer::start_with_clock(&["--appendonly", "yes"]);
+    server.shift_clock(3600);
+    let mut shed = Shed::on(server, &[("nap", "exec sleep 60")]).await;
+    let file = shed.place.path("taskshed.toml");
+    let busy = format!("[handlers.busy]\nhttp = \"{}\"\n", busy_endpoint());
+    std::fs::write(&file, std::fs::read_to_string(&file).unwrap() + &busy).unwrap();
+    let mut node = shed.node("node", &["--shutdown-delay", "1h", "--drain-timeout", "1s"]);
+    shed.place.talk_to(&node);
+    shed.place.done(&["queue", "pause", "far"]);
+    for (callback, id) in [("nap", "cancelled"), ("nap", "released"), ("busy", "snoozed")] {
+        shed.add([task(callback, id)]).await;
+    }
+    let of = |what: &str, callback: &str| {
+        shown(&node, &format!("taskshed_tasks_{what}_total{{callback=\"{callback}\"}}"))
+    };
+    until("two run", || begun(&shed, "") == 2);
+    until("one is snoozed", || of("snoozed", "busy") == 1);
+    until("leases are prolonged", || shown(&node, "taskshed_leases_renewed_total") >= 4);
+    let paused = |queue: &str| format!("taskshed_queue_paused{{queue=\"{queue}\"}}");
+    until("the leader has looked", || metrics(&node).find(&paused("far")).is_some());
+
+    shed.place.done(&["cancel", "cancelled"]);
+    until("one is cancelled", || of("cancelled", "nap") == 1);
+    let seen = metrics(&node);
+    node.signal(Signal::TERM);
+    until("one is released", || of("released", "nap") == 1);
+
+    let skew = seen.number("taskshed_node_clock_skew_seconds");
+    assert!((-3601.0..=-3599.0).contains(&skew), "{skew}");
+    assert_eq!((seen.count(&paused("far")), seen.count(&paused("default"))), (1, 0));
+    let claims = |most: &str| seen.count(&format!("taskshed_claim_tasks_bucket{{le=\"{most}\"}}"));
+    let (count, empty) = (seen.count("taskshed_claim_tasks_count"), claims("0.0"));
+    assert!((2.5..3.5).contains(&seen.number("taskshed_claim_tasks_sum")));
+    assert!(empty > 0 && (1..=3).contains(&(count - empty)), "{empty} of {count} are empty");
+    assert_eq!((claims("5.0"), claims("+Inf")), (count, count), "none brought more than three");
+    for what in ["cancelled", "released", "snoozed"] {
+        let other = if what == "snoozed" { "nap" } else { "busy" };
+        assert_eq!(of(what, other), 0, "{what} {other}");
+    }
+    node.signal(Signal::TERM);
+    assert_eq!(node.end().code(), Some(0), "{}", node.log());
 }
 
 /// What is shown is what the page says, no more and no less, and promtool likes it. Only the leader shows
