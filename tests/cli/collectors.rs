@@ -179,6 +179,39 @@ fn a_wrong_way_to_the_collector_is_told_and_costs_nothing_but_spans() {
     }
 }
 
+/// Spans are sent if a collector is named and they are not turned off. Without them there is nothing
+/// that could send any: no thread of the exporter, no counted span.
+#[test]
+fn spans_are_sent_by_nobody_unless_they_are_asked_for() {
+    for protocol in PROTOCOLS {
+        let collector = Collector::start(protocol);
+        for (name, value, sends) in [
+            ("OTEL_SDK_DISABLED", "true", false),
+            ("OTEL_TRACES_EXPORTER", "none", false),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "", false),
+            ("OTEL_SDK_DISABLED", "false", true),
+            ("OTEL_TRACES_EXPORTER", "otlp", true),
+        ] {
+            let before = collector.spans().len();
+            let mut place = sending(&collector.url, protocol);
+            place.set(name, value);
+            let mut node = place.node(&[]);
+            place.talk_to(&node);
+
+            place.done(&["add", "noop", "--wait"]);
+            let threads = node.threads();
+            let is_sender = |name: &&String| name.starts_with("OpenTelemetry") || *name == "spans";
+            let senders = threads.iter().filter(is_sender).count();
+            assert_eq!(node.leave(), Some(0), "{}", node.log());
+
+            assert!(threads.iter().any(|name| name == "taskshed-keeper"), "{threads:?}");
+            assert_eq!(senders > 0, sends, "{name}={value}: {threads:?}");
+            let sent = collector.spans().len() - before;
+            assert_eq!(sent, if sends { 4 } else { 0 }, "{name}={value}");
+        }
+    }
+}
+
 #[test]
 fn a_collector_that_cannot_be_meant_is_refused_at_the_start() {
     for (endpoint, protocol, wanted) in [

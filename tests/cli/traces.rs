@@ -74,11 +74,32 @@ fn block(language: &str) -> String {
 
 /// The spans beneath another one by name, indented, in the order in which they began.
 pub(crate) fn tree(spans: &[Span], parent: &str, indent: &str) -> String {
+    told(spans, parent, indent, &|name, _| name)
+}
+
+/// The same with the service that told of each span, which of its nodes, and what it told.
+fn story(spans: &[Span], parent: &str) -> String {
+    told(spans, parent, "", &|name, span| {
+        let facts = ["tasks", "task.id", "queue", "attempt", "outcome"];
+        let facts = facts.iter().filter_map(|name| {
+            let fact = span.attributes.get(&format!("taskshed.{name}"))?;
+            Some(format!(" {name}={fact}"))
+        });
+        format!("{name:<20}{}/{} {}", span.service, span.instance, facts.collect::<String>())
+    })
+}
+
+fn told(
+    spans: &[Span],
+    parent: &str,
+    indent: &str,
+    line: &dyn Fn(String, &Span) -> String,
+) -> String {
     let mut found: Vec<_> = spans.iter().filter(|span| span.parent == parent).collect();
     found.sort_by_key(|span| span.start_ns);
     let lines = found.iter().map(|span| {
-        let below = tree(spans, &span.id, &format!("{indent}  "));
-        format!("{indent}{}\n{below}", span.name)
+        let below = told(spans, &span.id, &format!("{indent}  "), line);
+        format!("{}\n{below}", line(format!("{indent}{}", span.name), span))
     });
     lines.collect()
 }
@@ -118,7 +139,7 @@ fn one_trace(protocol: &str) {
         assert!(span.start_ns <= span.end_ns, "{span:#?}");
         assert_eq!(span.error, None, "{span:#?}");
     }
-    assert_eq!(tree(&spans, &TRACE[36..52], ""), block("text"));
+    assert_eq!(story(&spans, &TRACE[36..52]), block("text"));
     let find = |wanted: &str| spans.iter().find(|span| span.name == wanted).unwrap();
     let notify = find("run notify");
     let ack = spans.iter().find(|span| span.parent == notify.id).unwrap();

@@ -46,6 +46,8 @@ pub(crate) struct Kept {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Span {
     pub(crate) service: String,
+    /// Which process of it.
+    pub(crate) instance: String,
     pub(crate) trace: String,
     pub(crate) id: String,
     pub(crate) parent: String,
@@ -165,10 +167,15 @@ fn decode(request: &[u8]) -> Vec<Span> {
     for of_resource in all(request, 1) {
         let resource: BTreeMap<_, _> =
             all(of_resource, 1).flat_map(|resource| all(resource, 1)).map(attribute).collect();
-        let service = resource.get("service.name").cloned().unwrap_or_default();
+        let of = |name: &str| resource.get(name).cloned().unwrap_or_default();
+        let (service, instance) = (of("service.name"), of("service.instance.id"));
         for of_scope in all(of_resource, 2) {
             let scoped = all(of_scope, 2).map(span);
-            spans.extend(scoped.map(|span| Span { service: service.clone(), ..span }));
+            spans.extend(scoped.map(|span| Span {
+                service: service.clone(),
+                instance: instance.clone(),
+                ..span
+            }));
         }
     }
     spans
