@@ -88,7 +88,11 @@ pub(super) static ROUTES: &[Route] = &[
     change("/v1/tasks/remove", "Removal", "Forget tasks; to forget all needs the role admin"),
     change("/v1/tasks/reschedule", "Reschedule", "Move tasks to another time"),
     get("/v1/next-wakeup", "NextWakeup", "When the next task may run"),
-    get("/v1/queues", "Queues", "Show the queues and how deep they are"),
+    Route {
+        query: &["queue"],
+        problems: &[400],
+        ..get("/v1/queues", "Queues", "Show the queues, or the named ones, and how deep they are")
+    },
     Route { problems: &[404, 422], ..post("/v1/queues/{queue}/pause", "Gate", "Pause a queue") },
     Route { problems: &[404, 422], ..post("/v1/queues/{queue}/resume", "Gate", "Resume a queue") },
     Route {

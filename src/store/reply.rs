@@ -157,9 +157,19 @@ pub struct Stats {
 }
 
 impl Stats {
+    /// Shows these queues alone, and those among them that were never used as empty.
+    pub(crate) fn only(&mut self, named: &[QueueName]) {
+        self.queues.retain(|queue| named.contains(&queue.queue));
+        self.with_unused(named);
+    }
+
     /// Shows queues that nodes serve, too, although they were never used.
     pub(crate) fn with_served(&mut self, nodes: &[NodeView]) {
-        let mut unused: BTreeSet<_> = nodes.iter().flat_map(|node| &node.queues).collect();
+        self.with_unused(nodes.iter().flat_map(|node| &node.queues));
+    }
+
+    fn with_unused<'a>(&mut self, named: impl IntoIterator<Item = &'a QueueName>) {
+        let mut unused: BTreeSet<_> = named.into_iter().collect();
         for known in &self.queues {
             unused.remove(&known.queue);
         }

@@ -277,6 +277,14 @@ async fn a_queue_that_a_node_serves_is_shown_before_its_first_task() {
         "oldest_due_at": null, "oldest_due_age": null,
     });
     assert_eq!(shed.get("/v1/queues").await.json()["queues"][0], bill);
+
+    let named = shed.get("/v1/queues?queue=far&queue=never").await.json();
+    assert_eq!(named["backlog"], 1);
+    let names = named["queues"].as_array().unwrap().iter().map(|queue| &queue["queue"]);
+    assert_eq!(names.collect::<Vec<_>>(), ["far", "never"]);
+    assert_eq!(shed.get("/v1/queues?queue=never").await.json()["backlog"], 0);
+    shed.get("/v1/queues?queue=a%20b").await.problem(400, "bad-query");
+    shed.get("/v1/queues?name=far").await.problem(400, "bad-query");
 }
 
 #[tokio::test]

@@ -19,8 +19,15 @@ use crate::http::wire::queue::Queues;
 use crate::scheduler::IndexedFault;
 use crate::store::Gate;
 
-pub(in crate::http) async fn list(State(api): State<Api>) -> Answer<Json<Queues>> {
-    Ok(Json(Queues::of(api.scheduler.queues().await?)))
+use super::query::Queried;
+
+pub(in crate::http) async fn list(
+    State(api): State<Api>,
+    mut query: Queried,
+) -> Answer<Json<Queues>> {
+    let named = query.all("queue")?;
+    query.end()?;
+    Ok(Json(Queues::of(api.scheduler.queues(&named).await?)))
 }
 
 pub(in crate::http) async fn next_wakeup(State(api): State<Api>) -> Answer<Json<NextWakeup>> {

@@ -228,7 +228,10 @@ fn cluster() -> Schemas {
     let leader = [("node", text()), ("process_id", text()), ("term", count()), ("until", moment())];
     let leads = json!({ "anyOf": [reference("Leader"), { "type": "null" }] });
     vec![
-        ("Queues", object(&[("now", moment()), ("queues", list(object(&queue)))])),
+        (
+            "Queues",
+            object(&[("now", moment()), ("backlog", count()), ("queues", list(object(&queue)))]),
+        ),
         ("Gate", object(&[("queue", text()), ("paused", flag())])),
         ("NextWakeup", object(&[("run_at", nullable(moment()))])),
         ("Nodes", object(&[("now", moment()), ("nodes", list(object(&node)))])),

@@ -12,6 +12,8 @@ use crate::store::Stats;
 #[derive(Debug, Serialize)]
 pub(in crate::http) struct Queues {
     now: Timestamp,
+    /// Of all that are shown.
+    backlog: u64,
     queues: Vec<QueueView>,
 }
 
@@ -61,6 +63,7 @@ impl Queues {
         let now = stats.now;
         Self {
             now,
+            backlog: stats.queues.iter().map(QueueStats::backlog).sum(),
             queues: stats.queues.into_iter().map(|queue| QueueView::of(queue, now)).collect(),
         }
     }
