@@ -254,3 +254,45 @@ fn pods_are_replaced_when_their_file_changes() {
     assert_ne!(sum(USUAL), sum(&format!("{USUAL},node.lease=5s")));
     assert_eq!(sum(USUAL), sum(&format!("{USUAL},service.port=80")));
 }
+
+/// A store whose authority is mounted, or machines that not everybody may use, would else keep the release from
+/// coming up.
+#[test]
+fn pods_of_hooks_reach_what_nodes_reach() {
+    let set = format!(
+        "{USUAL},test.tokenSecret=r,env[0].name=SSL_CERT_FILE,env[0].value=/ca/ca.crt,\
+         envFrom[0].secretRef.name=e,volumes[0].name=ca,volumes[0].secret.secretName=ca,\
+         volumeMounts[0].name=ca,volumeMounts[0].mountPath=/ca,nodeSelector.disk=fast,\
+         tolerations[0].key=own,tolerations[0].operator=Exists,priorityClassName=high,\
+         affinity.podAffinity.x=y"
+    );
+    let made = rendered(&set);
+    let node = &made.get("Deployment", "shed")["spec"]["template"]["spec"];
+    let job = &made.get("Job", "shed-migration")["spec"]["template"]["spec"];
+    let test = &made.get("Pod", "shed-test")["spec"];
+
+    for pod in [job, test] {
+        for key in ["nodeSelector", "tolerations", "priorityClassName", "affinity"] {
+            assert!(!node[key].is_null(), "{key}");
+            assert_eq!(pod[key], node[key], "{key}");
+        }
+        assert!(pod["volumes"].as_array().unwrap().iter().any(|volume| volume["name"] == "ca"));
+        for container in pod["containers"].as_array().unwrap() {
+            let has = |list: &str, name: &str| {
+                container[list].as_array().unwrap().iter().any(|one| one["name"] == name)
+            };
+            assert!(has("env", "SSL_CERT_FILE") && has("volumeMounts", "ca"), "{container}");
+            assert_eq!(container["envFrom"], node["containers"][0]["envFrom"]);
+        }
+    }
+    assert_eq!(test["containers"].as_array().unwrap().len(), 2);
+}
+
+/// Helm gives up after 5 min unless told otherwise; a Job that ends before says why it failed.
+#[test]
+fn the_migration_ends_before_helm_gives_up() {
+    let made = rendered(USUAL);
+    let job = &made.get("Job", "shed-migration")["spec"];
+
+    assert!(job["activeDeadlineSeconds"].as_u64().unwrap() < 300);
+}

@@ -59,6 +59,17 @@ httpGet:
 {{- end }}
 {{- end }}
 
+{{- /* On which machines a pod may run: for pools, and for pods of the release by the values that all pools have. */}}
+{{- define "taskshed.placement" -}}
+{{- $given := dict }}
+{{- range $key := list "priorityClassName" "nodeSelector" "tolerations" "affinity" }}
+{{- with get $ $key }}
+{{- $_ := set $given $key . }}
+{{- end }}
+{{- end }}
+{{- if $given }}{{ toYaml $given }}{{ end }}
+{{- end }}
+
 {{- define "taskshed.nodeEnv" -}}
 - name: TASKSHED_CONFIG
   value: /etc/taskshed/taskshed.toml
@@ -168,20 +179,8 @@ spec:
   imagePullSecrets:
     {{- toYaml . | nindent 4 }}
   {{- end }}
-  {{- with .pool.priorityClassName }}
-  priorityClassName: {{ . }}
-  {{- end }}
-  {{- with .pool.nodeSelector }}
-  nodeSelector:
-    {{- toYaml . | nindent 4 }}
-  {{- end }}
-  {{- with .pool.tolerations }}
-  tolerations:
-    {{- toYaml . | nindent 4 }}
-  {{- end }}
-  {{- with .pool.affinity }}
-  affinity:
-    {{- toYaml . | nindent 4 }}
+  {{- with include "taskshed.placement" .pool }}
+  {{- . | nindent 2 }}
   {{- end }}
   {{- if and .pool.topologySpread (not .root.Values.store.embedded) }}
   topologySpreadConstraints:
