@@ -296,3 +296,13 @@ fn the_migration_ends_before_helm_gives_up() {
 
     assert!(job["activeDeadlineSeconds"].as_u64().unwrap() < 300);
 }
+
+/// PID 1 of a pod that runs commands is not the node, which reaps nothing that it did not start.
+#[test]
+fn something_reaps_in_pods_that_run_commands() {
+    let made = rendered(USUAL);
+    let pod = &made.get("Deployment", "shed")["spec"]["template"]["spec"];
+
+    assert_eq!(pod["shareProcessNamespace"], true);
+    assert!(made.pods().all(|pod| pod["hostPID"].is_null()));
+}

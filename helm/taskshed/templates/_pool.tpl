@@ -172,6 +172,12 @@ spec:
   serviceAccountName: {{ include "taskshed.fullname" .root }}
   automountServiceAccountToken: false
   enableServiceLinks: false
+  {{- /*
+  What a command leaves behind becomes a child of PID 1 when the command ends, and a node, which is no init, would keep it as a
+  zombie for good. So PID 1 is the pause container, which reaps. The kubelet signals a container's first process by its own
+  number, so SIGTERM reaches the node as before; the restricted level allows it; and no other container is there to be seen.
+  */}}
+  shareProcessNamespace: true
   terminationGracePeriodSeconds: {{ include "taskshed.graceSeconds" .root }}
   securityContext:
     {{- include "taskshed.podSecurity" . | nindent 4 }}

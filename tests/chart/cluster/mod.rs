@@ -19,6 +19,7 @@ mod stores;
 
 mod installs;
 mod load;
+mod orphans;
 mod rollouts;
 mod witness;
 

@@ -28,6 +28,7 @@ pub(super) struct Container {
     pod: String,
     spec: Value,
     pub(super) ip: Ipv4Addr,
+    /// Holds the number of the container's first process.
     pid_file: PathBuf,
     probes: Probes,
     restarts: u32,
@@ -59,6 +60,10 @@ impl Container {
             format!("--ip={ip}"),
             format!("--pidfile={}", pid_file.display()),
         ];
+        // What reaps for the pause container, and passes signals on, as its kubelet would by itself.
+        if pod["spec"]["shareProcessNamespace"] == true {
+            args.push("--init".to_owned());
+        }
         args.extend(security(&pod["spec"]["securityContext"], &spec["securityContext"]));
         if let Some(memory) = spec["resources"]["limits"]["memory"].as_str() {
             let bytes = memory.trim_end_matches('i').to_lowercase();
