@@ -12,6 +12,7 @@ use crate::helm::Objects;
 use crate::helm::USUAL;
 use crate::helm::chart;
 use crate::helm::objects;
+use crate::helm::read;
 use crate::helm::rendered;
 use crate::helm::run;
 use crate::helm::template;
@@ -295,6 +296,20 @@ fn the_migration_ends_before_helm_gives_up() {
     let job = &made.get("Job", "shed-migration")["spec"];
 
     assert!(job["activeDeadlineSeconds"].as_u64().unwrap() < 300);
+}
+
+/// An image of a user's may have another entry point, or none; the program is at the place where ours has it.
+#[test]
+fn every_pod_names_its_program() {
+    let made = rendered(&format!("{USUAL},test.tokenSecret=r"));
+    let place = "/usr/bin/taskshed";
+
+    for container in made.pods().flat_map(|pod| pod["containers"].as_array().unwrap()) {
+        assert_eq!(container["command"], serde_json::json!([place]), "{container}");
+    }
+    let file = read("helm/Containerfile");
+    assert!(file.contains("ENTRYPOINT [\"/usr/bin/taskshed\"]"));
+    assert!(file.contains("/image/usr/bin/"));
 }
 
 /// PID 1 of a pod that runs commands is not the node, which reaps nothing that it did not start.

@@ -104,6 +104,7 @@ httpGet:
 name: taskshed
 image: {{ include "taskshed.image" (dict "image" .pool.image "version" .root.Chart.AppVersion) }}
 imagePullPolicy: {{ .pool.image.pullPolicy }}
+command: [/usr/bin/taskshed]
 args: [node]
 env:
   {{- include "taskshed.nodeEnv" . | nindent 2 }}
