@@ -81,3 +81,19 @@ fn a_scaled_pool_has_no_number_of_its_own() {
     assert_eq!(triggers[0]["metadata"]["url"], "http://shed.jobs.svc:8090/v1/queues");
     assert!(made.find("HorizontalPodAutoscaler", "shed").is_none());
 }
+
+/// KEDA trusts the authorities that it was told, so a certificate of another one needs a word.
+#[test]
+fn keda_looks_at_the_certificate_unless_told_otherwise() {
+    let trigger = |more: &str| {
+        let set = format!("{STORE},keda.enabled=true{more}");
+        let made = Objects(objects(&template("helm4", &set, &KEDA_IN_CLUSTER).unwrap()));
+        made.get("ScaledObject", "shed")["spec"]["triggers"][0]["metadata"].clone()
+    };
+    let looks = trigger(",tls.existingSecret=t");
+    assert_eq!(looks["url"], "https://shed.jobs.svc:8090/v1/queues");
+    assert!(looks.get("unsafeSsl").is_none());
+    let trusts = trigger(",tls.existingSecret=t,keda.unsafeSsl=true");
+    assert_eq!(trusts["unsafeSsl"], "true");
+    assert!(trigger(",keda.unsafeSsl=true").get("unsafeSsl").is_none());
+}

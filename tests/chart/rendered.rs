@@ -278,15 +278,41 @@ fn pods_of_hooks_reach_what_nodes_reach() {
             assert_eq!(pod[key], node[key], "{key}");
         }
         assert!(pod["volumes"].as_array().unwrap().iter().any(|volume| volume["name"] == "ca"));
-        for container in pod["containers"].as_array().unwrap() {
-            let has = |list: &str, name: &str| {
-                container[list].as_array().unwrap().iter().any(|one| one["name"] == name)
-            };
-            assert!(has("env", "SSL_CERT_FILE") && has("volumeMounts", "ca"), "{container}");
-            assert_eq!(container["envFrom"], node["containers"][0]["envFrom"]);
-        }
+        // The last one of the test looks over the store.
+        let container = pod["containers"].as_array().unwrap().last().unwrap();
+        let has = |list: &str, name: &str| {
+            container[list].as_array().unwrap().iter().any(|one| one["name"] == name)
+        };
+        assert!(has("env", "SSL_CERT_FILE") && has("volumeMounts", "ca"), "{container}");
+        assert_eq!(container["envFrom"], node["containers"][0]["envFrom"]);
     }
     assert_eq!(test["containers"].as_array().unwrap().len(), 2);
+}
+
+/// The certificate of the API is signed by an authority that no image knows.
+#[test]
+fn the_test_trusts_the_authority_of_the_certificate() {
+    let pod = |more: &str| {
+        let set = format!("{USUAL},test.tokenSecret=r,tls.existingSecret=t{more}");
+        rendered(&set).get("Pod", "shed-test")["spec"].clone()
+    };
+    for (more, secret, key) in
+        [("", "t", "ca.crt"), (",tls.caSecret=own,tls.caKey=root.pem", "own", "root.pem")]
+    {
+        let pod = pod(more);
+        let api = &pod["containers"][0];
+        let place = api["env"].as_array().unwrap().last().unwrap();
+        assert_eq!((&place["name"], api["name"].as_str()), (&"SSL_CERT_FILE".into(), Some("api")));
+        let (folder, file) = place["value"].as_str().unwrap().rsplit_once('/').unwrap();
+        assert_eq!(api["volumeMounts"][0]["mountPath"], folder);
+        let volume = &pod["volumes"][0];
+        assert_eq!(volume["name"], api["volumeMounts"][0]["name"]);
+        assert_eq!(volume["secret"]["secretName"], secret);
+        assert_eq!(volume["secret"]["items"][0]["key"], key);
+        assert_eq!(volume["secret"]["items"][0]["path"], file);
+    }
+    let public = pod(",tls.caKey=");
+    assert!(public["volumes"].is_null() && public["containers"][0]["volumeMounts"].is_null());
 }
 
 /// Helm gives up after 5 min unless told otherwise; a Job that ends before says why it failed.

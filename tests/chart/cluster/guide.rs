@@ -23,10 +23,8 @@ fn blocks(section: &str) -> Vec<String> {
     blocks.map(|block| block.split_once('\n').unwrap().1.to_owned()).collect()
 }
 
-/// From Secrets to three pods that are tested, started anew, and scaled.
-#[tokio::test(flavor = "multi_thread")]
-async fn it_leads_from_nothing_to_a_release_that_scales() {
-    let cluster = Cluster::start(Duration::from_secs(2)).await;
+/// Lays out what commands of the guide need, makes its Secrets, and writes its file of values.
+async fn prepared(cluster: &Cluster) {
     let dir = cluster.dir.path();
     for (name, program) in [("helm", "helm4"), ("kubectl", "kubectl")] {
         std::fs::create_dir_all(dir.join("bin")).unwrap();
@@ -35,14 +33,20 @@ async fn it_leads_from_nothing_to_a_release_that_scales() {
     symlink(Path::new(env!("CARGO_MANIFEST_DIR")).join("helm"), dir.join("helm")).unwrap();
     let image = format!("localhost/{}", cluster.kubelet.run);
     done(&["tag", &format!("{image}:v1"), &format!("{image}:0.1.0")]);
-
     let store = blocks("A store");
     let url = format!("redis://:s3cret@redis.data.svc:{}/0", cluster.redis.port());
     let secrets = store[0].replace("redis://:PASSWORD@redis.data.svc:6379/0", &url);
     assert_ne!(secrets, store[0]);
-    run(&cluster, &secrets).await;
+    run(cluster, &secrets).await;
     cluster.write("values.yaml", &store[1].replace("REGISTRY/taskshed", &image));
-    let said = run(&cluster, &store[2]).await;
+}
+
+/// From Secrets to three pods that are tested, started anew, and scaled.
+#[tokio::test(flavor = "multi_thread")]
+async fn it_leads_from_nothing_to_a_release_that_scales() {
+    let cluster = Cluster::start(Duration::from_secs(2)).await;
+    prepared(&cluster).await;
+    let said = run(&cluster, &blocks("A store")[2]).await;
 
     assert_eq!(cluster.ready().len(), 3, "{said}");
     assert!(said.contains("Succeeded"), "{said}");
@@ -61,6 +65,30 @@ async fn it_leads_from_nothing_to_a_release_that_scales() {
 
     run(&cluster, &blocks("Scaling")[0]).await;
     assert_eq!(cluster.ready().len(), 5);
+}
+
+/// A certificate, an API behind it, and a test of the release that trusts it and nobody else.
+#[tokio::test(flavor = "multi_thread")]
+async fn it_leads_to_an_api_that_speaks_tls() {
+    let cluster = Cluster::start(Duration::from_secs(2)).await;
+    prepared(&cluster).await;
+    let commands = blocks("TLS");
+
+    run(&cluster, &commands[0]).await;
+    let said = run(&cluster, &commands[1]).await;
+
+    assert!(said.contains("Succeeded"), "{said}");
+    let ask = format!(
+        "curl -s --noproxy '*' --resolve shed.jobs.svc:8090:{} https://shed.jobs.svc:8090/healthz",
+        cluster.kubelet.gateway
+    );
+    run(&cluster, &format!("{ask} --fail --cacert ca.crt; ! {ask}")).await;
+    let stranger = "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=no -keyout no.key -out no.crt; \
+                    kubectl create secret generic stranger --from-file=ca.crt=no.crt";
+    run(&cluster, stranger).await;
+    let upgrade = "helm upgrade shed helm/taskshed --wait -f values.yaml \
+                   --set tls.existingSecret=shed-tls,tls.caSecret=stranger; ! helm test shed";
+    run(&cluster, upgrade).await;
 }
 
 /// Runs commands of the guide, which must all be content, and answers what they said.
