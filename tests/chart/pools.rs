@@ -77,9 +77,34 @@ fn a_scaled_pool_has_no_number_of_its_own() {
     let triggers = made.get("ScaledObject", "shed-io")["spec"]["triggers"].as_array().unwrap();
     let asked: Vec<_> =
         triggers.iter().map(|one| one["metadata"]["valueLocation"].as_str().unwrap()).collect();
-    assert_eq!(asked, [r#"queues.#(queue=="a").due"#, r#"queues.#(queue=="b").due"#]);
+    assert_eq!(asked, [r#"queues.#(queue=="a").backlog"#, r#"queues.#(queue=="b").backlog"#]);
     assert_eq!(triggers[0]["metadata"]["url"], "http://shed.jobs.svc:8090/v1/queues");
     assert!(made.find("HorizontalPodAutoscaler", "shed").is_none());
+}
+
+/// A pod is worth as many tasks as it runs at once, so full pods are not too many, however their tasks are spread
+/// over queues.
+#[test]
+fn a_pool_scales_by_what_it_can_run() {
+    let scaled = |more: &str| {
+        let set = format!("{STORE},keda.enabled=true{more}");
+        let made = Objects(objects(&template("helm4", &set, &KEDA_IN_CLUSTER).unwrap()));
+        made.get("ScaledObject", "shed")["spec"].clone()
+    };
+
+    let one = scaled(",concurrency=8");
+    assert_eq!(one["triggers"][0]["metadata"]["targetValue"], "8");
+    assert!(one.get("advanced").is_none());
+    let own = scaled(",keda.tasksPerReplica=500");
+    assert_eq!(own["triggers"][0]["metadata"]["targetValue"], "500");
+
+    let many = scaled(",concurrency=8,queues={a=5,b,c}");
+    let modifiers = &many["advanced"]["scalingModifiers"];
+    assert_eq!(modifiers["target"], "8");
+    let names: Vec<_> =
+        many["triggers"].as_array().unwrap().iter().map(|one| one["name"].as_str()).collect();
+    assert_eq!(names, [Some("queue0"), Some("queue1"), Some("queue2")]);
+    assert_eq!(modifiers["formula"], "queue0 + queue1 + queue2");
 }
 
 /// KEDA trusts the authorities that it was told, so a certificate of another one needs a word.
