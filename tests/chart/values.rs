@@ -89,6 +89,27 @@ fn keda_must_be_there_and_somebody_must_be_left_to_ask() {
     assert!(template("helm4", &one, &KEDA_IN_CLUSTER).is_ok());
 }
 
+/// A pool without a pod leads nobody.
+#[test]
+fn a_pool_that_always_has_a_pod_must_stand_for_leader() {
+    let workers = "pools.work.leader=false,pools.work.queues={w}";
+    let keda = "pools.default.keda.enabled=true,keda.tokenSecret=t,pools.default.keda.minReplicas";
+    let cpu = "pools.default.autoscaling.enabled=true,pools.default.replicas=0";
+    for (set, is_led) in [
+        ("replicas=0".to_owned(), false),
+        ("pools.default.replicas=0".to_owned(), false),
+        ("pools.default.replicas=1".to_owned(), true),
+        (format!("{keda}=0"), false),
+        (format!("{keda}=1"), true),
+        (cpu.to_owned(), true),
+    ] {
+        match template("helm4", &format!("{USUAL},{workers},{set}"), &KEDA_IN_CLUSTER) {
+            Ok(_) => assert!(is_led, "{set}"),
+            Err(said) => assert!(!is_led && said.contains("always has a pod"), "{set}: {said}"),
+        }
+    }
+}
+
 #[test]
 fn what_the_operator_of_prometheus_reads_needs_it() {
     for part in ["serviceMonitor", "rules"] {

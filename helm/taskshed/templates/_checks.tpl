@@ -1,6 +1,7 @@
 {{- /* What values.schema.json cannot refuse, because it takes two values to see it. */}}
 {{- define "taskshed.checks" -}}
 {{- $leaders := 0 }}
+{{- $lasting := 0 }}
 {{- $always := 0 }}
 {{- range $name, $own := .Values.pools }}
 {{- $pool := include "taskshed.pool" (dict "root" $ "own" $own) | fromYaml }}
@@ -28,8 +29,12 @@
 {{- if and $.Values.store.embedded (or (ne (int $pool.replicas) 1) $pool.autoscaling.enabled $pool.keda.enabled) }}
 {{- fail (printf "pools.%s: store.embedded is one pod with a file: one replica, without scaling" $name) }}
 {{- end }}
-{{- if and (not (and $pool.keda.enabled (eq (int $pool.keda.minReplicas) 0))) (or $pool.autoscaling.enabled $pool.keda.enabled (gt (int $pool.replicas) 0)) }}
+{{- $fewest := int $pool.replicas }}
+{{- if $pool.keda.enabled }}{{ $fewest = int $pool.keda.minReplicas }}{{ end }}
+{{- if $pool.autoscaling.enabled }}{{ $fewest = int $pool.autoscaling.minReplicas }}{{ end }}
+{{- if gt $fewest 0 }}
 {{- $always = add1 $always }}
+{{- if $pool.leader }}{{ $lasting = add1 $lasting }}{{ end }}
 {{- end }}
 {{- end }}
 {{- range $part, $kind := dict "serviceMonitor" "ServiceMonitor" "rules" "PrometheusRule" }}
@@ -54,5 +59,8 @@
 {{- fail "keda.minReplicas=0 for all pools: nobody would be there to be asked how many tasks are due" }}
 {{- end }}
 {{- end }}
+{{- end }}
+{{- if eq $lasting 0 }}
+{{- fail "pools: none that always has a pod stands for leader, so nobody would take back what dead pods held; give one with leader=true replicas, autoscaling.minReplicas or keda.minReplicas above 0" }}
 {{- end }}
 {{- end }}
