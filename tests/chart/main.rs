@@ -13,6 +13,7 @@ mod image;
 #[path = "../support/mariadb_server.rs"]
 mod mariadb_server;
 mod monitoring;
+mod notes;
 mod podman;
 mod policy;
 mod pools;
