@@ -347,3 +347,16 @@ fn something_reaps_in_pods_that_run_commands() {
     assert_eq!(pod["shareProcessNamespace"], true);
     assert!(made.pods().all(|pod| pod["hostPID"].is_null()));
 }
+
+/// A pod that is not ready keeps no machine from being drained, where Kubernetes can be told so.
+#[test]
+fn budgets_are_for_pods_that_are_well() {
+    let policy = |version: &str| {
+        let made = template("helm4", USUAL, &["--kube-version", version]).unwrap();
+        let made = Objects(objects(&made));
+        made.get("PodDisruptionBudget", "shed")["spec"]["unhealthyPodEvictionPolicy"].clone()
+    };
+    assert_eq!(policy("1.26.0"), Value::Null);
+    assert_eq!(policy("1.27.0"), "AlwaysAllow");
+    assert_eq!(policy("1.37.0"), "AlwaysAllow");
+}
