@@ -8,6 +8,7 @@ mod cluster;
 #[path = "../support/exposition.rs"]
 mod exposition;
 mod helm;
+mod hooks;
 mod image;
 #[expect(dead_code, reason = "other tests make more databases and kill it")]
 #[path = "../support/mariadb_server.rs"]
@@ -17,6 +18,7 @@ mod notes;
 mod podman;
 mod policy;
 mod pools;
+mod program;
 #[expect(dead_code, reason = "other tests move its clock, stop it and let it follow")]
 #[path = "../support/redis_server.rs"]
 mod redis_server;

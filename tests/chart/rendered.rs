@@ -141,7 +141,8 @@ fn every_pod_is_at_the_restricted_level() {
     }
 }
 
-fn objects_of(set: &str) -> Objects {
+/// What helm makes in a cluster with all extensions.
+pub(crate) fn objects_of(set: &str) -> Objects {
     Objects(objects(&template("helm4", set, &EXTENDED_CLUSTER).unwrap()))
 }
 
@@ -231,14 +232,14 @@ fn the_file_says_what_the_values_say() {
 /// Schedules come out as they went in, under the number of the release.
 #[test]
 fn the_file_has_the_schedules() {
-    let json = r#"schedules={"a b":{"callback":"x","interval":90,"coalesce":false,
+    let json = r#"schedules={"a.b":{"callback":"x","interval":90,"coalesce":false,
         "kwargs":{"n":[1,2.5,{"m":"é"}],"e":{}}}}"#;
     let more = ["--set-json", json];
     let made = Objects(objects(&template("helm4", USUAL, &more).unwrap()));
     let schedules = &made.toml("shed")["schedules"];
 
     assert_eq!(schedules["revision"].as_integer(), Some(1));
-    let one = &schedules["a b"];
+    let one = &schedules["a.b"];
     assert_eq!((one["interval"].as_integer(), one["coalesce"].as_bool()), (Some(90), Some(false)));
     let numbers = &one["kwargs"]["n"];
     assert_eq!((numbers[0].as_integer(), numbers[1].as_float()), (Some(1), Some(2.5)));
@@ -254,74 +255,6 @@ fn pods_are_replaced_when_their_file_changes() {
     };
     assert_ne!(sum(USUAL), sum(&format!("{USUAL},node.lease=5s")));
     assert_eq!(sum(USUAL), sum(&format!("{USUAL},service.port=80")));
-}
-
-/// A store whose authority is mounted, or machines that not everybody may use, would else keep the release from
-/// coming up.
-#[test]
-fn pods_of_hooks_reach_what_nodes_reach() {
-    let set = format!(
-        "{USUAL},test.tokenSecret=r,env[0].name=SSL_CERT_FILE,env[0].value=/ca/ca.crt,\
-         envFrom[0].secretRef.name=e,volumes[0].name=ca,volumes[0].secret.secretName=ca,\
-         volumeMounts[0].name=ca,volumeMounts[0].mountPath=/ca,nodeSelector.disk=fast,\
-         tolerations[0].key=own,tolerations[0].operator=Exists,priorityClassName=high,\
-         affinity.podAffinity.x=y"
-    );
-    let made = rendered(&set);
-    let node = &made.get("Deployment", "shed")["spec"]["template"]["spec"];
-    let job = &made.get("Job", "shed-migration")["spec"]["template"]["spec"];
-    let test = &made.get("Pod", "shed-test")["spec"];
-
-    for pod in [job, test] {
-        for key in ["nodeSelector", "tolerations", "priorityClassName", "affinity"] {
-            assert!(!node[key].is_null(), "{key}");
-            assert_eq!(pod[key], node[key], "{key}");
-        }
-        assert!(pod["volumes"].as_array().unwrap().iter().any(|volume| volume["name"] == "ca"));
-        // The last one of the test looks over the store.
-        let container = pod["containers"].as_array().unwrap().last().unwrap();
-        let has = |list: &str, name: &str| {
-            container[list].as_array().unwrap().iter().any(|one| one["name"] == name)
-        };
-        assert!(has("env", "SSL_CERT_FILE") && has("volumeMounts", "ca"), "{container}");
-        assert_eq!(container["envFrom"], node["containers"][0]["envFrom"]);
-    }
-    assert_eq!(test["containers"].as_array().unwrap().len(), 2);
-}
-
-/// The certificate of the API is signed by an authority that no image knows.
-#[test]
-fn the_test_trusts_the_authority_of_the_certificate() {
-    let pod = |more: &str| {
-        let set = format!("{USUAL},test.tokenSecret=r,tls.existingSecret=t{more}");
-        rendered(&set).get("Pod", "shed-test")["spec"].clone()
-    };
-    for (more, secret, key) in
-        [("", "t", "ca.crt"), (",tls.caSecret=own,tls.caKey=root.pem", "own", "root.pem")]
-    {
-        let pod = pod(more);
-        let api = &pod["containers"][0];
-        let place = api["env"].as_array().unwrap().last().unwrap();
-        assert_eq!((&place["name"], api["name"].as_str()), (&"SSL_CERT_FILE".into(), Some("api")));
-        let (folder, file) = place["value"].as_str().unwrap().rsplit_once('/').unwrap();
-        assert_eq!(api["volumeMounts"][0]["mountPath"], folder);
-        let volume = &pod["volumes"][0];
-        assert_eq!(volume["name"], api["volumeMounts"][0]["name"]);
-        assert_eq!(volume["secret"]["secretName"], secret);
-        assert_eq!(volume["secret"]["items"][0]["key"], key);
-        assert_eq!(volume["secret"]["items"][0]["path"], file);
-    }
-    let public = pod(",tls.caKey=");
-    assert!(public["volumes"].is_null() && public["containers"][0]["volumeMounts"].is_null());
-}
-
-/// Helm gives up after 5 min unless told otherwise; a Job that ends before says why it failed.
-#[test]
-fn the_migration_ends_before_helm_gives_up() {
-    let made = rendered(USUAL);
-    let job = &made.get("Job", "shed-migration")["spec"];
-
-    assert!(job["activeDeadlineSeconds"].as_u64().unwrap() < 300);
 }
 
 /// An image of a user's may have another entry point, or none; the program is at the place where ours has it.
