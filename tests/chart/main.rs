@@ -7,6 +7,7 @@ mod cluster;
 #[expect(dead_code, reason = "other tests look at what nodes show")]
 #[path = "../support/exposition.rs"]
 mod exposition;
+mod extensions;
 mod helm;
 mod hooks;
 mod image;

@@ -6,6 +6,7 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
+use crate::extensions;
 use crate::helm::EXTENDED_CLUSTER;
 use crate::helm::HELMS;
 use crate::helm::Objects;
@@ -20,11 +21,8 @@ use crate::helm::tool;
 use crate::helm::variable;
 
 /// From the oldest that the chart allows to the newest there is.
-const KUBERNETES: [&str; 5] = ["1.25", "1.27", "1.29", "1.34", "1.37"];
-
-/// Kinds that no Kubernetes has by itself.
-const EXTENSIONS: [&str; 4] =
-    ["ScaledObject", "TriggerAuthentication", "ServiceMonitor", "PrometheusRule"];
+const KUBERNETES: [&str; 11] =
+    ["1.25", "1.27", "1.29", "1.30", "1.31", "1.32", "1.33", "1.34", "1.35", "1.36", "1.37"];
 
 /// Installations that differ in what they are made of.
 pub(crate) const MATRIX: [&str; 9] = [
@@ -34,10 +32,14 @@ pub(crate) const MATRIX: [&str; 9] = [
     "store.embedded=true,auth.insecure=true",
     "devRedis.enabled=true,auth.insecure=true,networkPolicy.enabled=false",
     "store.existingSecret=s,auth.existingSecret=a,tls.existingSecret=t,autoscaling.enabled=true,\
-     fullnameOverride=other,test.tokenSecret=r",
+     fullnameOverride=other,test.tokenSecret=r,pools.io.keda.enabled=true,pools.io.keda.tokenSecret=r,\
+     pools.io.keda.unsafeSsl=true,pools.io.autoscaling.enabled=false,metrics.serviceMonitor.enabled=true,\
+     metrics.serviceMonitor.tlsConfig.serverName=x",
     "store.existingSecret=s,auth.existingSecret=a,keda.enabled=true,keda.tokenSecret=r,queues={a=5,b}",
     "store.existingSecret=s,auth.existingSecret=a,handlers.a b.exec={/h,x\"y},handlers.c.exec={/c},\
-     handlers.c.timeout=2m,node.shutdownDelaySeconds=60",
+     handlers.c.timeout=2m,node.shutdownDelaySeconds=60,schedules.x.callback=c,schedules.x.cron=@daily,\
+     schedules.y.callback=c,schedules.y.interval=90,schedules.y.kwargs.n=1,handlers.d.http=https://d.svc/,\
+     handlers.d.secret.env=TASKSHED_D,handlers.d.concurrency=3,node.wake=polling:3s,node.log=taskshed=debug",
     "store.existingSecret=s,auth.insecure=true,pools.gpu.queues={gpu},pools.gpu.concurrency=1,\
      pools.gpu.leader=false,pools.gpu.nodeSelector.gpu=yes,pools.api.run=false,pools.api.replicas=0",
     "store.existingSecret=s,auth.insecure=true,imagePullSecrets[0].name=p,volumes[0].name=v,\
@@ -70,18 +72,22 @@ fn both_versions_of_helm_make_the_same() {
     }
 }
 
+/// By the strict schemas of each version, and ours of the kinds that they do not have.
 #[test]
 fn every_kubernetes_takes_every_object() {
-    for version in KUBERNETES {
+    for (helm, version) in HELMS.iter().flat_map(|helm| KUBERNETES.map(|version| (helm, version))) {
+        let mut more = EXTENDED_CLUSTER.to_vec();
+        more.extend(["--kube-version", version]);
+        let mut own = Vec::new();
         for set in MATRIX {
-            let mut more = EXTENDED_CLUSTER.to_vec();
-            more.extend(["--kube-version", version]);
-            let own = |object: &Value| !EXTENSIONS.contains(&object["kind"].as_str().unwrap());
-            let made = objects(&template("helm4", set, &more).unwrap());
-            let made: Vec<_> = made.into_iter().filter(own).collect();
-
-            assert_eq!(validate(version, &made), "", "{version} {set}");
+            for object in objects(&template(helm, set, &more).unwrap()) {
+                match extensions::look(&object) {
+                    Some(wrong) => assert_eq!(wrong, "", "{helm} {version} {set}: {object}"),
+                    None => own.push(object),
+                }
+            }
         }
+        assert_eq!(validate(version, &own), "", "{helm} {version}");
     }
 }
 
