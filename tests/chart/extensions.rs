@@ -1,6 +1,7 @@
 //! Objects of kinds that no Kubernetes has by itself, held against what their operators read of them, as far as the
 //! chart uses it.
 
+use serde_json::Map;
 use serde_json::Value;
 use serde_json::json;
 
@@ -57,15 +58,35 @@ fn shape(kind: &str) -> Option<Value> {
     })
 }
 
+/// The shape of a whole object of such a kind.
+pub(crate) fn whole(kind: &str) -> Option<Value> {
+    let metadata = json!({"name!": "text", "labels": {"*": "text"}});
+    let spec = shape(kind)?;
+    Some(json!({"apiVersion!": "text", "kind!": "text", "metadata!": metadata, "spec!": spec}))
+}
+
+/// Whether a shape has what a path names.
+pub(crate) fn has(shape: &Value, path: &str) -> bool {
+    let mut parts = path.split('/').skip(1);
+    let found = parts.try_fold(shape, |at, part| match at {
+        Value::Array(shapes) => shapes.first(),
+        Value::Object(fields) => known(fields, part),
+        _ => None,
+    });
+    found.is_some()
+}
+
 /// Whether it is such a kind; if so, what is wrong with the object, or nothing.
 pub(crate) fn look(object: &Value) -> Option<String> {
-    let shape = shape(object["kind"].as_str().unwrap())?;
-    let metadata = json!({"name!": "text", "labels": {"*": "text"}});
-    let whole =
-        json!({"apiVersion!": "text", "kind!": "text", "metadata!": metadata, "spec!": shape});
+    let whole = whole(object["kind"].as_str().unwrap())?;
     let mut wrong = Vec::new();
     compare(object, &whole, "", &mut wrong);
     Some(wrong.join(", "))
+}
+
+/// The shape of a field by its name.
+fn known<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    [name, &format!("{name}!"), "*"].into_iter().find_map(|known| fields.get(known))
 }
 
 fn compare(value: &Value, shape: &Value, at: &str, wrong: &mut Vec<String>) {
@@ -87,9 +108,7 @@ fn compare(value: &Value, shape: &Value, at: &str, wrong: &mut Vec<String>) {
         (Value::Object(fields), Value::Object(given)) => {
             for (name, value) in given {
                 let place = format!("{at}.{name}");
-                let known =
-                    [name, &format!("{name}!"), "*"].into_iter().find_map(|it| fields.get(it));
-                match known {
+                match known(fields, name) {
                     Some(shape) => compare(value, shape, &place, wrong),
                     None => wrong.push(format!("{place} is unknown")),
                 }

@@ -8,6 +8,7 @@ mod cluster;
 #[path = "../support/exposition.rs"]
 mod exposition;
 mod extensions;
+mod fields;
 mod helm;
 mod hooks;
 mod image;
@@ -15,6 +16,7 @@ mod image;
 #[path = "../support/mariadb_server.rs"]
 mod mariadb_server;
 mod monitoring;
+mod nodes;
 mod notes;
 mod podman;
 mod policy;

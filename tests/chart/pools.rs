@@ -1,5 +1,8 @@
 //! Pools of pods: each has what is its own, and the rest from the chart.
 
+use serde_json::Value;
+
+use crate::fields::field;
 use crate::helm::KEDA_IN_CLUSTER;
 use crate::helm::Objects;
 use crate::helm::objects;
@@ -68,12 +71,12 @@ fn a_scaled_pool_has_no_number_of_its_own() {
     );
     let made = Objects(objects(&template("helm4", &set, &KEDA_IN_CLUSTER).unwrap()));
 
-    assert!(made.get("Deployment", "shed-cpu")["spec"].get("replicas").is_none());
+    assert!(field(made.get("Deployment", "shed-cpu"), "/spec/replicas").is_null());
     let cpu = &made.get("HorizontalPodAutoscaler", "shed-cpu")["spec"];
     assert_eq!(cpu["scaleTargetRef"]["name"], "shed-cpu");
     assert_eq!(cpu["metrics"][0]["resource"]["target"]["averageUtilization"], 70);
 
-    assert!(made.get("Deployment", "shed-io")["spec"].get("replicas").is_none());
+    assert!(field(made.get("Deployment", "shed-io"), "/spec/replicas").is_null());
     let triggers = made.get("ScaledObject", "shed-io")["spec"]["triggers"].as_array().unwrap();
     let asked: Vec<_> =
         triggers.iter().map(|one| one["metadata"]["valueLocation"].as_str().unwrap()).collect();
@@ -89,20 +92,24 @@ fn a_pool_scales_by_what_it_can_run() {
     let scaled = |more: &str| {
         let set = format!("{STORE},keda.enabled=true{more}");
         let made = Objects(objects(&template("helm4", &set, &KEDA_IN_CLUSTER).unwrap()));
-        made.get("ScaledObject", "shed")["spec"].clone()
+        made.get("ScaledObject", "shed").clone()
     };
 
     let one = scaled(",concurrency=8");
-    assert_eq!(one["triggers"][0]["metadata"]["targetValue"], "8");
-    assert!(one.get("advanced").is_none());
+    assert_eq!(one["spec"]["triggers"][0]["metadata"]["targetValue"], "8");
+    assert!(field(&one, "/spec/advanced").is_null());
     let own = scaled(",keda.tasksPerReplica=500");
-    assert_eq!(own["triggers"][0]["metadata"]["targetValue"], "500");
+    assert_eq!(own["spec"]["triggers"][0]["metadata"]["targetValue"], "500");
 
     let many = scaled(",concurrency=8,queues={a=5,b,c}");
-    let modifiers = &many["advanced"]["scalingModifiers"];
+    let modifiers = &many["spec"]["advanced"]["scalingModifiers"];
     assert_eq!(modifiers["target"], "8");
-    let names: Vec<_> =
-        many["triggers"].as_array().unwrap().iter().map(|one| one["name"].as_str()).collect();
+    let names: Vec<_> = many["spec"]["triggers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["name"].as_str())
+        .collect();
     assert_eq!(names, [Some("queue0"), Some("queue1"), Some("queue2")]);
     assert_eq!(modifiers["formula"], "queue0 + queue1 + queue2");
 }
@@ -113,12 +120,13 @@ fn keda_looks_at_the_certificate_unless_told_otherwise() {
     let trigger = |more: &str| {
         let set = format!("{STORE},keda.enabled=true{more}");
         let made = Objects(objects(&template("helm4", &set, &KEDA_IN_CLUSTER).unwrap()));
-        made.get("ScaledObject", "shed")["spec"]["triggers"][0]["metadata"].clone()
+        let scaled = made.get("ScaledObject", "shed");
+        let place = "/spec/triggers/0/metadata";
+        (field(scaled, place)["url"].clone(), field(scaled, &format!("{place}/unsafeSsl")).clone())
     };
     let looks = trigger(",tls.existingSecret=t");
-    assert_eq!(looks["url"], "https://shed.jobs.svc:8090/v1/queues");
-    assert!(looks.get("unsafeSsl").is_none());
+    assert_eq!(looks, ("https://shed.jobs.svc:8090/v1/queues".into(), Value::Null));
     let trusts = trigger(",tls.existingSecret=t,keda.unsafeSsl=true");
-    assert_eq!(trusts["unsafeSsl"], "true");
-    assert!(trigger(",keda.unsafeSsl=true").get("unsafeSsl").is_none());
+    assert_eq!(trusts.1, "true");
+    assert_eq!(trigger(",keda.unsafeSsl=true").1, Value::Null);
 }

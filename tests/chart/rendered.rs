@@ -7,6 +7,9 @@ use std::process::Stdio;
 use serde_json::Value;
 
 use crate::extensions;
+use crate::fields::field;
+use crate::fields::of_container;
+use crate::fields::of_pod;
 use crate::helm::EXTENDED_CLUSTER;
 use crate::helm::HELMS;
 use crate::helm::Objects;
@@ -138,10 +141,10 @@ fn every_pod_is_at_the_restricted_level() {
                 assert_eq!(security["allowPrivilegeEscalation"], false, "{set}");
                 assert_eq!(security["readOnlyRootFilesystem"], true, "{set}");
                 assert_eq!(security["capabilities"]["drop"][0], "ALL", "{set}");
-                assert!(security.get("privileged").is_none(), "{set}");
+                assert!(of_container(container, "/securityContext/privileged").is_null(), "{set}");
                 assert!(container["resources"]["requests"]["memory"].is_string(), "{set}");
                 assert!(container["resources"]["limits"]["memory"].is_string(), "{set}");
-                assert!(container["resources"]["limits"]["cpu"].is_null(), "{set}");
+                assert!(of_container(container, "/resources/limits/cpu").is_null(), "{set}");
             }
         }
     }
@@ -284,7 +287,7 @@ fn something_reaps_in_pods_that_run_commands() {
     let pod = &made.get("Deployment", "shed")["spec"]["template"]["spec"];
 
     assert_eq!(pod["shareProcessNamespace"], true);
-    assert!(made.pods().all(|pod| pod["hostPID"].is_null()));
+    assert!(made.pods().all(|pod| of_pod(pod, "/hostPID").is_null()));
 }
 
 /// A pod that is not ready keeps no machine from being drained, where Kubernetes can be told so.
@@ -293,7 +296,8 @@ fn budgets_are_for_pods_that_are_well() {
     let policy = |version: &str| {
         let made = template("helm4", USUAL, &["--kube-version", version]).unwrap();
         let made = Objects(objects(&made));
-        made.get("PodDisruptionBudget", "shed")["spec"]["unhealthyPodEvictionPolicy"].clone()
+        let budget = made.get("PodDisruptionBudget", "shed");
+        field(budget, "/spec/unhealthyPodEvictionPolicy").clone()
     };
     assert_eq!(policy("1.26.0"), Value::Null);
     assert_eq!(policy("1.27.0"), "AlwaysAllow");
