@@ -11,12 +11,14 @@ use tokio::process::Command;
 use crate::helm::read;
 use crate::helm::tool;
 use crate::podman::done;
+use crate::podman::podman;
 
 use super::Cluster;
 use super::RELEASE;
+use super::installs::HANDLER;
 
 /// Blocks of code from a section of the guide on.
-fn blocks(section: &str) -> Vec<String> {
+pub(super) fn blocks(section: &str) -> Vec<String> {
     let guide = read("docs/guide/kubernetes.md");
     let (_, text) = guide.split_once(&format!("\n# {section}")).unwrap();
     let blocks = text.split("```").skip(1).step_by(2);
@@ -50,12 +52,7 @@ async fn it_leads_from_nothing_to_a_release_that_scales() {
 
     assert_eq!(cluster.ready().len(), 3, "{said}");
     assert!(said.contains("Succeeded"), "{said}");
-    let asked = format!(
-        "curl -sf --noproxy '*' -H \"Authorization: Bearer $(kubectl get secret taskshed-client \
-         -o jsonpath='{{.data.token}}' | base64 -d)\" {}",
-        cluster.url("/v1/tasks?callback=resize")
-    );
-    let tasks: Value = serde_json::from_str(&run(&cluster, &asked).await).unwrap();
+    let tasks = asked(&cluster, "/v1/tasks?callback=resize").await;
     assert_eq!(tasks["tasks"][0]["cron"], "30 4 * * SUN", "{tasks}");
 
     let first = cluster.ready();
@@ -91,6 +88,42 @@ async fn it_leads_to_an_api_that_speaks_tls() {
     run(&cluster, upgrade).await;
 }
 
+/// What a trial kept is there on the store that comes after it.
+#[tokio::test(flavor = "multi_thread")]
+async fn it_leads_from_a_trial_to_a_store() {
+    let cluster = Cluster::start(Duration::from_secs(2)).await;
+    prepared(&cluster).await;
+    let values = format!("store.embedded=true,auth.insecure=true,{HANDLER}");
+    cluster.release("helm4", "install", "v1", &values).await;
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let task = serde_json::json!({"task_id": "later", "callback": "echo", "run_in": "1h"});
+    let added = client.post(cluster.url("/v1/tasks")).json(&task).send().await.unwrap();
+    assert_eq!(added.status(), 201);
+
+    // What leads kubectl into a pod, this cluster has not.
+    let inside = format!("podman exec {}-shed-0-taskshed", cluster.kubelet.run);
+    let commands = blocks("From a trial")[0].replace("kubectl exec shed-0 --", &inside);
+    assert!(commands.contains(&inside));
+    let url = format!("redis://:s3cret@redis.data.svc:{}/0", cluster.redis.port());
+    let said =
+        run(&cluster, &commands.replace("redis://:PASSWORD@redis.data.svc:6379/0", &url)).await;
+
+    cluster.settled().await;
+    assert_eq!(cluster.ready().len(), 3, "{said}");
+    let kept = asked(&cluster, "/v1/tasks/later").await;
+    assert_eq!(kept["state"], "scheduled", "{kept}");
+}
+
+/// What the API answers to the client whose token the guide makes.
+async fn asked(cluster: &Cluster, path: &str) -> Value {
+    let ask = format!(
+        "curl -sf --noproxy '*' -H \"Authorization: Bearer $(kubectl get secret taskshed-client \
+         -o jsonpath='{{.data.token}}' | base64 -d)\" '{}'",
+        cluster.url(path)
+    );
+    serde_json::from_str(&run(cluster, &ask).await).unwrap()
+}
+
 /// Runs commands of the guide, which must all be content, and answers what they said.
 async fn run(cluster: &Cluster, script: &str) -> String {
     let dir = cluster.dir.path();
@@ -98,6 +131,7 @@ async fn run(cluster: &Cluster, script: &str) -> String {
     let mut command = Command::new("sh");
     command.args(["-euc", script]).current_dir(dir).stdin(Stdio::null()).env("PATH", path);
     command.env("KUBECONFIG", dir.join("kubeconfig")).env("HOME", dir);
+    command.envs(podman().get_envs().filter_map(|(name, value)| Some((name, value?))));
     let output = command.output().await.unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{script}: {said}\n{}", cluster.logs());
