@@ -38,6 +38,14 @@ pub(crate) struct Seen {
     pub(crate) failed: Vec<String>,
 }
 
+impl Seen {
+    /// How many tasks were acknowledged a second.
+    pub(crate) fn rate(&self) -> f64 {
+        let added = u32::try_from(self.added.len()).unwrap();
+        f64::from(added) / self.length.as_secs_f64()
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Load {
     seen: Arc<Mutex<Seen>>,

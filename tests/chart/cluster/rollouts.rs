@@ -28,6 +28,10 @@ const LAG: Duration = Duration::from_secs(2);
 /// Tasks a second.
 const RATE: u32 = 500;
 
+/// How many must have been added a second for a rollout to count as one under load. A machine where it is less is too
+/// slow, or too busy, to show anything.
+const RATE_MIN: f64 = 400.0;
+
 /// How many runs must have ended before the next thing happens to the cluster.
 const RUNS_BETWEEN: usize = 1000;
 
@@ -135,10 +139,12 @@ impl Outcome {
         }
     }
 
+    /// Says how it went, and fails if the load was not what it should have been.
     fn tell(&self, what: &str) {
+        let rate = self.seen.rate();
         let slowest = self.departures.iter().map(|departure| departure.took).max();
         println!(
-            "{what}: {} tasks in {:.1?}, {} repeated, {} requests failed, {} pods left, the slowest in {:.1?}",
+            "{what}: {} tasks in {:.1?}, {rate:.0} a second, {} repeated, {} requests failed, {} pods left, the slowest in {:.1?}",
             self.seen.added.len(),
             self.seen.length,
             self.repeated().len(),
@@ -146,6 +152,7 @@ impl Outcome {
             self.departures.len(),
             slowest.unwrap_or_default(),
         );
+        assert!(rate >= RATE_MIN, "{rate:.0} tasks a second were added, and not {RATE}");
     }
 }
 
