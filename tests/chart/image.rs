@@ -8,6 +8,8 @@ use serde_json::Value;
 use taskshed::clock::Clock;
 use taskshed::clock::SystemClock;
 
+use crate::helm::objects;
+use crate::helm::read;
 use crate::helm::run;
 use crate::podman::IMAGE;
 use crate::podman::done;
@@ -226,4 +228,21 @@ fn extended(name: &str, file: &str) -> (bool, String) {
     }
     std::fs::write(dir.path().join("Containerfile"), file).unwrap();
     run(podman().args(["build", "--quiet", "--pull=never", "-t", name]).arg(dir.path()))
+}
+
+/// One version, wherever it stands.
+#[test]
+fn all_say_the_same_version() {
+    let version = env!("CARGO_PKG_VERSION");
+    let chart = &objects(&read("helm/taskshed/Chart.yaml"))[0];
+
+    assert_eq!(chart["version"], version);
+    assert_eq!(chart["appVersion"], version);
+    assert!(read("helm/Containerfile").contains(&format!("\nARG VERSION={version}\n")));
+    for page in ["docs/guide/kubernetes.md", "helm/taskshed/README.md"] {
+        let text = read(page);
+        let mut tags =
+            text.match_indices("REGISTRY/taskshed:").map(|(at, mark)| &text[at + mark.len()..]);
+        assert!(tags.all(|tag| tag.starts_with(version)), "{page}");
+    }
 }

@@ -8,6 +8,7 @@ mod api;
 mod control;
 mod discovery;
 mod guide;
+mod interpreter;
 mod kubelet;
 mod merging;
 mod objects;
