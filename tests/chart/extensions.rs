@@ -14,10 +14,8 @@ fn shape(kind: &str) -> Option<Value> {
             "minReplicaCount": "count",
             "maxReplicaCount": "count",
             "pollingInterval": "count",
-            "advanced": {"scalingModifiers": {"formula!": "text", "target!": "text"}},
             "triggers!": [{
                 "type!": "text",
-                "name": "text",
                 "metadata!": {
                     "url!": "text",
                     "valueLocation!": "text",

@@ -77,16 +77,15 @@ fn a_scaled_pool_has_no_number_of_its_own() {
     assert_eq!(cpu["metrics"][0]["resource"]["target"]["averageUtilization"], 70);
 
     assert!(field(made.get("Deployment", "shed-io"), "/spec/replicas").is_null());
-    let triggers = made.get("ScaledObject", "shed-io")["spec"]["triggers"].as_array().unwrap();
-    let asked: Vec<_> =
-        triggers.iter().map(|one| one["metadata"]["valueLocation"].as_str().unwrap()).collect();
-    assert_eq!(asked, [r#"queues.#(queue=="a").backlog"#, r#"queues.#(queue=="b").backlog"#]);
-    assert_eq!(triggers[0]["metadata"]["url"], "http://shed.jobs.svc:8090/v1/queues");
+    let io = made.get("ScaledObject", "shed-io");
+    assert_eq!(field(io, "/spec/triggers").as_array().unwrap().len(), 1);
+    let asked = field(io, "/spec/triggers/0/metadata");
+    assert_eq!(asked["url"], "http://shed.jobs.svc:8090/v1/queues?queue=a&queue=b");
+    assert_eq!(asked["valueLocation"], "backlog");
     assert!(made.find("HorizontalPodAutoscaler", "shed").is_none());
 }
 
-/// A pod is worth as many tasks as it runs at once, so full pods are not too many, however their tasks are spread
-/// over queues.
+/// A pod is worth as many tasks as it runs at once, so full pods are not too many.
 #[test]
 fn a_pool_scales_by_what_it_can_run() {
     let scaled = |more: &str| {
@@ -97,21 +96,8 @@ fn a_pool_scales_by_what_it_can_run() {
 
     let one = scaled(",concurrency=8");
     assert_eq!(one["spec"]["triggers"][0]["metadata"]["targetValue"], "8");
-    assert!(field(&one, "/spec/advanced").is_null());
     let own = scaled(",keda.tasksPerReplica=500");
     assert_eq!(own["spec"]["triggers"][0]["metadata"]["targetValue"], "500");
-
-    let many = scaled(",concurrency=8,queues={a=5,b,c}");
-    let modifiers = &many["spec"]["advanced"]["scalingModifiers"];
-    assert_eq!(modifiers["target"], "8");
-    let names: Vec<_> = many["spec"]["triggers"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|one| one["name"].as_str())
-        .collect();
-    assert_eq!(names, [Some("queue0"), Some("queue1"), Some("queue2")]);
-    assert_eq!(modifiers["formula"], "queue0 + queue1 + queue2");
 }
 
 /// KEDA trusts the authorities that it was told, so a certificate of another one needs a word.
@@ -125,7 +111,7 @@ fn keda_looks_at_the_certificate_unless_told_otherwise() {
         (field(scaled, place)["url"].clone(), field(scaled, &format!("{place}/unsafeSsl")).clone())
     };
     let looks = trigger(",tls.existingSecret=t");
-    assert_eq!(looks, ("https://shed.jobs.svc:8090/v1/queues".into(), Value::Null));
+    assert_eq!(looks, ("https://shed.jobs.svc:8090/v1/queues?queue=default".into(), Value::Null));
     let trusts = trigger(",tls.existingSecret=t,keda.unsafeSsl=true");
     assert_eq!(trusts.1, "true");
     assert_eq!(trigger(",keda.unsafeSsl=true").1, Value::Null);
