@@ -24,7 +24,7 @@ pub(crate) fn all(peers: impl Iterator<Item = &'static Peer>, scratch: &Path) ->
     run(Command::new("cp").args(["-r", "--preserve=timestamps", written]).arg(&programs)).unwrap();
     let mut ready = Vec::new();
     for peer in peers {
-        match install(peer, scratch, &programs.join(peer.name)) {
+        match install(peer, scratch, &programs) {
             Ok(one) => {
                 println!("{} {}", peer.title, one.version);
                 ready.push(one);
@@ -35,17 +35,19 @@ pub(crate) fn all(peers: impl Iterator<Item = &'static Peer>, scratch: &Path) ->
     ready
 }
 
-fn install(peer: &'static Peer, scratch: &Path, folder: &Path) -> Result<Ready, String> {
-    let (command, version) = match peer.source {
+fn install(peer: &'static Peer, scratch: &Path, programs: &Path) -> Result<Ready, String> {
+    let folder = &programs.join(peer.name);
+    let (mut command, version) = match peer.source {
         Source::Ours => {
             let program = std::env::current_exe().map_err(|error| error.to_string())?;
             (vec![shown(&program), "peer".to_owned()], env!("CARGO_PKG_VERSION").to_owned())
         }
         Source::Python(packages) => python(packages, &scratch.join(peer.name), folder)?,
         Source::Npm(packages) => npm(packages, folder)?,
-        Source::Cargo(package) => cargo(package, &scratch.join(peer.name), folder)?,
-        Source::Ruby(package, version) => ruby(package, version, folder)?,
+        Source::Cargo(name, package) => cargo(package, &scratch.join(name), &programs.join(name))?,
+        Source::Ruby(package, version) => ruby(package, version, &scratch.join("ruby"), folder)?,
     };
+    command.extend(peer.words.iter().map(|word| (*word).to_owned()));
     Ok(Ready { peer, version, command })
 }
 
@@ -86,15 +88,54 @@ fn cargo(package: &str, target: &Path, folder: &Path) -> Installed {
     Ok((vec![shown(&target.join("release/peer"))], version))
 }
 
-fn ruby(package: &str, version: &str, folder: &Path) -> Installed {
-    let ask = || run(Command::new("ruby").args(["-e", version]));
-    let version = ask().or_else(|_| {
-        let install = ["install", "--yes", "--quiet", "--no-install-recommends", package];
-        run(Command::new("apt-get").arg("update"))?;
-        run(Command::new("apt-get").args(install))?;
-        ask()
+fn ruby(package: &str, version: &str, root: &Path, folder: &Path) -> Installed {
+    let mut command = vec!["ruby".to_owned()];
+    let ask = |command: &[String]| {
+        run(Command::new(&command[0]).args(&command[1..]).args(["-e", version]))
+    };
+    let version = ask(&command).or_else(|_| {
+        if !root.join("usr/bin/ruby").exists() {
+            unpack(package, root)?;
+        }
+        command = unpacked(root)?;
+        ask(&command)
     })?;
-    Ok((vec!["ruby".to_owned(), shown(&folder.join("peer.rb"))], version))
+    command.push(shown(&folder.join("peer.rb")));
+    Ok((command, version))
+}
+
+/// Loads a package of Debian and what it needs, and leaves the system as it is.
+fn unpack(package: &str, root: &Path) -> Result<(), String> {
+    let archives = root.join("archives");
+    std::fs::create_dir_all(archives.join("partial")).map_err(|error| error.to_string())?;
+    let folder = format!("Dir::Cache::archives={}", archives.display());
+    let load = ["install", "--download-only", "--yes", "--quiet", "--no-install-recommends"];
+    run(Command::new("apt-get").arg("update"))?;
+    run(Command::new("apt-get").args(load).args(["-o", &folder, package]))?;
+    for archive in std::fs::read_dir(&archives).map_err(|error| error.to_string())?.flatten() {
+        if archive.path().extension().is_some_and(|extension| extension == "deb") {
+            run(Command::new("dpkg").arg("-x").arg(archive.path()).arg(root))?;
+        }
+    }
+    Ok(())
+}
+
+/// A Ruby that finds its libraries and packages below a folder.
+fn unpacked(root: &Path) -> Result<Vec<String>, String> {
+    let listed = |folders: &str| {
+        let list = format!("cd \"$1\" && printf \"$1/%s:\" {folders}");
+        run(Command::new("sh").args(["-c", &list, "sh"]).arg(root.join("usr")))
+    };
+    let ruby = listed(
+        "share/rubygems-integration/all/gems/*/lib lib/ruby/vendor_ruby lib/ruby/[0-9]* \
+         lib/*/ruby/vendor_ruby/* lib/*/ruby/[0-9]*",
+    )?;
+    Ok(vec![
+        "env".to_owned(),
+        format!("RUBYLIB={ruby}"),
+        format!("LD_LIBRARY_PATH={}", listed("lib/*-linux-gnu*")?),
+        shown(&root.join("usr/bin/ruby")),
+    ])
 }
 
 fn shown(path: &Path) -> String {

@@ -37,6 +37,9 @@ struct Counted {
     lags: Vec<i64>,
 }
 
+/// Tasks a second up to which each has a turn of its own; above, those of a millisecond are one batch.
+const RATE_EACH: usize = 1000;
+
 type Shared = Arc<Mutex<Counted>>;
 
 /// Does what the words of a command line say.
@@ -174,16 +177,27 @@ async fn pace(url: &str, tasks: usize, rate: usize, later: bool) {
     }
     let scheduler = Scheduler::new(store);
     let first = SystemClock.steady() + Duration::from_millis(100);
-    for number in 0..tasks {
-        wait_until(first + Duration::from_secs(1) * to_u32(number) / to_u32(rate)).await;
-        scheduler.add(task(number, SystemClock.wall().as_us())).await.unwrap();
+    let together = rate.div_ceil(RATE_EACH);
+    for number in (0..tasks).step_by(together) {
+        let turn = first + Duration::from_secs(1) * to_u32(number) / to_u32(rate);
+        wait_until(turn, rate).await;
+        let at = SystemClock.wall().as_us();
+        if together == 1 {
+            scheduler.add(task(number, at)).await.unwrap();
+        } else {
+            let some = (number..tasks.min(number + together)).map(|number| task(number, at));
+            scheduler.add_all(some, Existing::Keep).await.unwrap();
+        }
     }
     say("done");
 }
 
-/// Sleeps until shortly before a moment, and then spins.
-async fn wait_until(turn: Duration) {
+/// Sleeps until shortly before a turn, and then spins; at high rates it only sleeps.
+async fn wait_until(turn: Duration, rate: usize) {
     let rest = turn.saturating_sub(SystemClock.steady());
+    if rate > RATE_EACH {
+        return SystemClock.sleep(rest).await;
+    }
     if let Some(long) = rest.checked_sub(Duration::from_millis(2)) {
         SystemClock.sleep(long).await;
     }

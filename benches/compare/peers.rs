@@ -8,9 +8,9 @@ pub(crate) enum Source {
     Python(&'static [&'static str]),
     /// Packages of npm, beside its program; the version of the first one is told.
     Npm(&'static [&'static str]),
-    /// A crate beside its manifest, which is built; the package whose version is told.
-    Cargo(&'static str),
-    /// A package of Debian, into the system, and the Ruby that tells its version.
+    /// The folder of a crate, which is built; the package whose version is told.
+    Cargo(&'static str, &'static str),
+    /// A package of Debian, and the Ruby that tells its version.
     Ruby(&'static str, &'static str),
 }
 
@@ -23,8 +23,12 @@ pub(crate) struct Peer {
     pub(crate) source: Source,
     /// The measures that it can take.
     measures: &'static [&'static str],
-    /// How many tasks it drains: fewer than 100,000 where that would take minutes.
+    /// How many tasks it drains: fewer than 100,000 where that would take more than ten seconds.
     pub(crate) tasks: usize,
+    /// First words for its programs.
+    pub(crate) words: &'static [&'static str],
+    /// A word more for them if all tasks wait before they are run.
+    pub(crate) waiting: &'static [&'static str],
 }
 
 impl Peer {
@@ -34,80 +38,110 @@ impl Peer {
     }
 }
 
-const ON_REDIS: &[&str] = &["drain", "one", "lag", "cpu"];
+const ON_REDIS: &[&str] = &["drain", "one", "lag", "half-load", "cpu"];
+
+/// What most have in common.
+const BASE: Peer = Peer {
+    name: "",
+    title: "",
+    source: Source::Ours,
+    measures: ON_REDIS,
+    tasks: 100_000,
+    words: &[],
+    waiting: &[],
+};
 
 /// All, ours first.
 pub(crate) const ALL: &[Peer] = &[
     Peer {
         name: "taskshed",
         title: "taskshed",
-        source: Source::Ours,
-        measures: &["drain", "one", "lag", "cpu", "alone", "mysql", "control"],
-        tasks: 100_000,
+        measures: &["drain", "one", "lag", "half-load", "cpu", "alone", "mysql", "control"],
+        ..BASE
     },
     Peer {
         name: "taskshed-python",
         title: "TaskShed (Python)",
-        source: Source::Python(&["taskshed[redis,mysql]==0.10.0", "pymysql<1.2"]),
         // Its store on MySQL passes lists, which newer drivers refuse.
-        measures: &["drain", "one", "lag", "cpu", "alone", "mysql"],
-        tasks: 100_000,
+        source: Source::Python(&[
+            "taskshed[redis,mysql]==0.10.0",
+            "redis==8.1.0",
+            "pymysql==1.1.3",
+        ]),
+        measures: &["drain", "one", "lag", "half-load", "cpu", "alone", "mysql"],
+        tasks: 30_000,
+        ..BASE
     },
     Peer {
         name: "arq",
         title: "arq",
-        source: Source::Python(&["arq==0.28.0"]),
-        measures: ON_REDIS,
-        tasks: 20_000,
+        source: Source::Python(&["arq==0.28.0", "redis[hiredis]==5.3.1"]),
+        tasks: 12_000,
+        ..BASE
     },
     Peer {
         name: "celery",
         title: "Celery",
-        source: Source::Python(&["celery[redis]==5.7.0"]),
-        measures: ON_REDIS,
-        tasks: 10_000,
+        source: Source::Python(&["celery[redis]==5.7.0", "kombu==5.7.0", "redis==8.1.0"]),
+        tasks: 6_000,
+        ..BASE
     },
     Peer {
         name: "bullmq",
         title: "BullMQ",
         source: Source::Npm(&["bullmq@6.7.0", "ioredis@6.0.0"]),
-        measures: ON_REDIS,
-        tasks: 50_000,
+        ..BASE
     },
     Peer {
         name: "sidekiq",
-        title: "Sidekiq 6",
+        title: "Sidekiq",
         source: Source::Ruby("ruby-sidekiq", "require 'sidekiq/version'; puts Sidekiq::VERSION"),
-        measures: ON_REDIS,
-        tasks: 100_000,
+        ..BASE
     },
     Peer {
         name: "apalis",
-        title: "apalis",
-        source: Source::Cargo("apalis-redis"),
-        measures: ON_REDIS,
-        // Its worker ends with an error when more than 8,000 tasks are due.
-        tasks: 7_000,
+        title: "apalis, without leases",
+        source: Source::Cargo("apalis", "apalis-redis"),
+        waiting: &["spread"],
+        ..BASE
+    },
+    Peer {
+        name: "apalis-leases",
+        title: "apalis, with leases",
+        source: Source::Cargo("apalis", "apalis-redis"),
+        measures: &["drain", "cpu"],
+        tasks: 21_000,
+        words: &["leased"],
+        waiting: &["spread"],
     },
     Peer {
         name: "oxana",
         title: "Oxana",
-        source: Source::Cargo("oxana"),
-        measures: ON_REDIS,
+        source: Source::Cargo("oxana", "oxana"),
         tasks: 30_000,
+        ..BASE
     },
     Peer {
         name: "apalis-mysql",
         title: "apalis-mysql",
-        source: Source::Cargo("apalis-mysql"),
+        source: Source::Cargo("apalis-mysql", "apalis-mysql"),
         measures: &["mysql"],
         tasks: 5_000,
+        ..BASE
+    },
+    Peer {
+        name: "huey",
+        title: "Huey",
+        source: Source::Python(&["huey==3.5.4", "peewee==4.5.3", "pymysql==1.2.4"]),
+        measures: &["mysql"],
+        tasks: 4_000,
+        ..BASE
     },
     Peer {
         name: "apscheduler",
-        title: "APScheduler 3",
+        title: "APScheduler",
         source: Source::Python(&["apscheduler==3.11.3"]),
         measures: &["alone"],
-        tasks: 0,
+        ..BASE
     },
 ];

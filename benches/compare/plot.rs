@@ -21,8 +21,10 @@ const TOP: f64 = 58.0;
 pub(crate) fn draw(report: &Report) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/plots");
     std::fs::create_dir_all(&folder).unwrap();
-    for rows in report.measures().into_iter().filter(|rows| rows[0].unit != "runs") {
-        let name = rows[0].name.replace([' ', ','], "-");
+    for mut rows in report.measures().into_iter().filter(|rows| rows[0].unit != "runs") {
+        rows.retain(|row| row.spread().is_some());
+        let Some(first) = rows.first() else { continue };
+        let name = first.name.replace([' ', ','], "-");
         std::fs::write(folder.join(format!("{name}.svg")), bars(&rows)).unwrap();
     }
 }
@@ -31,7 +33,8 @@ fn bars(rows: &[&Row]) -> String {
     let (name, unit) = (rows[0].name, rows[0].unit);
     // Lags lie four powers of ten apart.
     let logarithmic = unit == "ms";
-    let medians: Vec<_> = rows.iter().map(|row| row.spread()[0]).collect();
+    let medians: Vec<_> =
+        rows.iter().filter_map(|row| row.spread()).map(|[median, ..]| median).collect();
     let most = medians.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
     let least = medians.iter().copied().fold(most, f64::min).max(0.001);
     let length = |value: f64| {

@@ -19,7 +19,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::install::Ready;
-use crate::speed_report::of;
+use crate::spent;
 
 /// A start with imports takes seconds at most.
 const READY_WITHIN: Duration = Duration::from_secs(60);
@@ -95,16 +95,13 @@ impl Program {
 
     /// Seconds of CPU that it and what it started have used.
     pub(crate) fn cpu_seconds(&self) -> f64 {
-        let mut family = vec![self.child.id()];
+        let mut family = vec![self.child.id().to_string()];
         let mut seconds = 0.0;
         while let Some(process) = family.pop() {
-            let file = |name| std::fs::read_to_string(format!("/proc/{process}/{name}"));
-            let Ok(stat) = file("stat") else { continue };
-            let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-            let ticks = fields[11..15].iter().map(|ticks| ticks.parse::<usize>().unwrap());
-            seconds += of(ticks.sum()) / 100.0;
-            let children = file(&format!("task/{process}/children")).unwrap_or_default();
-            family.extend(children.split_whitespace().map(|id| id.parse::<u32>().unwrap()));
+            seconds += spent::by(&process);
+            let children = format!("/proc/{process}/task/{process}/children");
+            let children = std::fs::read_to_string(children).unwrap_or_default();
+            family.extend(children.split_whitespace().map(str::to_owned));
         }
         seconds
     }

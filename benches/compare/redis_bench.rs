@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::redis_server::RedisServer;
-use crate::report::Run;
+use crate::run::Run;
 
 /// One entry in an index by time, and a record beside it: the least that an add can be.
 const ADD: &str =
@@ -34,12 +34,11 @@ pub(crate) fn measure(calls: usize) -> Vec<Run> {
             line.rsplit_once("\",\"")?;
             line.split("\",\"").nth(1)?.parse::<f64>().ok()
         });
-        match rate {
-            Some(rate) => {
-                runs.push(Run::new("added one at a time", "/s", rate).titled(title).of(calls));
-            }
-            None => println!("{title}: it gave no figure"),
-        }
+        let run = Run::new("added one at a time", "/s").titled(title).of(calls);
+        runs.push(match rate {
+            Some(rate) => run.worth(rate),
+            None => run.failed("it gave no figure".to_owned()),
+        });
     }
     runs
 }

@@ -1,59 +1,17 @@
-//! Runs, and how they are told: a line of JSON for each, a table of medians for all.
+//! All runs: a line of JSON for each, and the rows that tables and plots are made of.
 
-use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
 
 use serde_json::json;
+use taskshed::clock::Clock;
+use taskshed::clock::SystemClock;
 
 use crate::install::Ready;
-use crate::program::Counted;
+use crate::run::Run;
 use crate::speed_report::machine;
 use crate::speed_report::median;
-
-/// One measured value of one run, with what belongs to it.
-pub(crate) struct Run {
-    name: &'static str,
-    /// What it is of, beside a peer or instead of one.
-    title: String,
-    unit: &'static str,
-    value: f64,
-    parts: Vec<(&'static str, f64)>,
-    tasks: usize,
-    /// Runs that there were, and of how many tasks.
-    counted: Option<(usize, usize)>,
-}
-
-impl Run {
-    pub(crate) fn new(name: &'static str, unit: &'static str, value: f64) -> Self {
-        Self { name, title: String::new(), unit, value, parts: Vec::new(), tasks: 0, counted: None }
-    }
-
-    pub(crate) fn titled(self, title: &str) -> Self {
-        Self { title: title.to_owned(), ..self }
-    }
-
-    /// Of so many tasks.
-    pub(crate) fn of(self, tasks: usize) -> Self {
-        Self { tasks, ..self }
-    }
-
-    /// Of so many tasks, of which these ran.
-    pub(crate) fn counted(self, tasks: usize, counted: &Counted) -> Self {
-        Self { tasks, counted: Some((counted.executed, counted.distinct)), ..self }
-    }
-
-    /// How many tasks were lost, and how many runs there were too many, if that was counted.
-    pub(crate) fn faults(&self) -> Option<(usize, usize)> {
-        self.counted.map(|(executed, distinct)| (self.tasks - distinct, executed - distinct))
-    }
-
-    pub(crate) fn with(mut self, part: &'static str, value: f64) -> Self {
-        self.parts.push((part, value));
-        self
-    }
-}
 
 /// The same measure of the same peer, in several rounds.
 pub(crate) struct Row {
@@ -61,102 +19,105 @@ pub(crate) struct Row {
     pub(crate) name: &'static str,
     /// Of whom.
     pub(crate) title: String,
+    /// Of a peer, or of ours.
+    pub(crate) version: Option<String>,
     pub(crate) unit: &'static str,
     /// Whether it is ours.
     pub(crate) ours: bool,
-    runs: Vec<Run>,
+    pub(crate) runs: Vec<Run>,
 }
 
 impl Row {
-    /// Its median, least and most.
-    pub(crate) fn spread(&self) -> [f64; 3] {
-        let mut values: Vec<_> = self.runs.iter().map(|run| run.value).collect();
-        values.sort_unstable_by(f64::total_cmp);
-        [median(&values), values[0], values[values.len() - 1]]
+    /// Median, least and most of the runs that came to their end; nothing if none did.
+    pub(crate) fn spread(&self) -> Option<[f64; 3]> {
+        spread(self.runs.iter().filter_map(Run::value).collect())
     }
 
-    fn parts(&self) -> String {
-        let mut text = Vec::new();
-        for (at, (part, _)) in self.runs[0].parts.iter().enumerate() {
-            let mut values: Vec<_> = self.runs.iter().map(|run| run.parts[at].1).collect();
-            values.sort_unstable_by(f64::total_cmp);
-            text.push(format!("{part} {}", shown(median(&values))));
-        }
-        text.join(", ")
+    /// The same of a part of what was measured.
+    pub(crate) fn part(&self, name: &str) -> Option<[f64; 3]> {
+        let of = |run: &Run| run.parts.iter().find(|(part, _)| *part == name).map(|part| part.1);
+        let whole = self.runs.iter().filter(|run| run.value().is_some());
+        spread(whole.filter_map(of).collect())
     }
 
-    /// Tasks that were lost or ran twice, over all runs.
-    fn faults(&self) -> String {
-        let (mut lost, mut again, mut known) = (0, 0, false);
-        for (more_lost, more_again) in self.runs.iter().filter_map(Run::faults) {
-            known = true;
-            lost += more_lost;
-            again += more_again;
+    /// Runs that failed, tasks that did not run, and runs of a task after its first one.
+    pub(crate) fn faults(&self) -> String {
+        let failed = self.runs.iter().filter(|run| run.error.is_some()).count();
+        let counts: Vec<_> = self.runs.iter().filter_map(Run::faults).collect();
+        if counts.is_empty() {
+            return format!("{failed} / – / –");
         }
-        if known { format!("{lost} / {again}") } else { String::new() }
+        let lost: usize = counts.iter().map(|(lost, _)| lost).sum();
+        let twice: usize = counts.iter().map(|(_, twice)| twice).sum();
+        format!("{failed} / {lost} / {twice}")
     }
+}
+
+fn spread(mut values: Vec<f64>) -> Option<[f64; 3]> {
+    values.sort_unstable_by(f64::total_cmp);
+    let (least, most) = (*values.first()?, *values.last()?);
+    Some([median(&values), least, most])
 }
 
 /// All runs.
 pub(crate) struct Report {
     lines: File,
     machine: String,
+    redis: String,
+    mariadb: String,
     rows: Vec<Row>,
 }
 
 impl Report {
-    pub(crate) fn new(scratch: &Path, peers: &[Ready]) -> Self {
+    pub(crate) fn new(scratch: &Path) -> Self {
         let lines = File::create(scratch.join("runs.jsonl")).unwrap();
         let machine = machine();
         println!("{machine}");
-        let versions: serde_json::Map<_, _> =
-            peers.iter().map(|ready| (ready.peer.name.into(), json!(ready.version))).collect();
-        let mut report = Self { lines, machine, rows: Vec::new() };
-        report.line(&json!({ "machine": report.machine, "versions": versions }));
-        report
+        let mut parts = machine.lines().map(str::to_owned);
+        let mut part = || parts.next().unwrap_or_default();
+        Self { machine: part(), redis: part(), mariadb: part(), lines, rows: Vec::new() }
     }
 
-    /// Takes down a run of a peer.
-    pub(crate) fn note(&mut self, round: usize, ready: &Ready, run: Run) {
-        let title = match run.title.as_str() {
-            "" => ready.peer.title.to_owned(),
-            more => format!("{}, {more}", ready.peer.title),
-        };
-        self.add(round, Some(ready), Run { title, ..run });
+    /// Takes down a run: of a peer, or of what stands beside them.
+    pub(crate) fn note(&mut self, round: usize, ready: Option<&Ready>, run: Run) {
+        let title = title(ready, &run);
+        self.line(round, ready, &title, &run);
+        let told = run.value().map_or_else(
+            || format!("failed: {}", run.error.as_deref().unwrap_or("it has no value")),
+            |value| format!("{} {}", shown(value), run.unit),
+        );
+        println!("{round}: {}, {title}: {told}", run.name);
+        let same = |row: &&mut Row| row.name == run.name && row.title == title;
+        if let Some(row) = self.rows.iter_mut().find(same) {
+            return row.runs.push(run);
+        }
+        let ours = ready.is_some_and(|ready| ready.peer.name == "taskshed");
+        let version = ready.map(|ready| ready.version.clone());
+        let (name, unit) = (run.name, run.unit);
+        self.rows.push(Row { name, title, version, unit, ours, runs: vec![run] });
     }
 
-    /// Takes down what is no peer.
-    pub(crate) fn note_beside(&mut self, round: usize, run: Run) {
-        self.add(round, None, run);
-    }
-
-    fn add(&mut self, round: usize, ready: Option<&Ready>, run: Run) {
+    fn line(&mut self, round: usize, ready: Option<&Ready>, title: &str, run: &Run) {
         let (executed, distinct) = run.counted.unzip();
         let parts: serde_json::Map<_, _> =
             run.parts.iter().map(|(part, value)| ((*part).to_owned(), json!(value))).collect();
         let line = json!({
-            "measure": run.name, "of": run.title, "version": ready.map(|ready| &ready.version),
-            "round": round, "unit": run.unit, "value": run.value, "parts": parts,
-            "tasks": run.tasks, "executed": executed, "distinct": distinct,
-            "machine": self.machine.lines().next(),
+            "at": SystemClock.wall().to_string(), "machine": self.machine,
+            "redis": self.redis, "mariadb": self.mariadb,
+            "measure": run.name, "of": title, "version": ready.map(|ready| &ready.version),
+            "round": round, "unit": run.unit, "value": run.value(), "error": run.error,
+            "parts": parts, "tasks": run.tasks(), "executed": executed, "distinct": distinct,
         });
-        self.line(&line);
-        println!("{round}: {}, {}: {} {}", run.name, run.title, shown(run.value), run.unit);
-        let same = |row: &&mut Row| row.name == run.name && row.title == run.title;
-        if let Some(row) = self.rows.iter_mut().find(same) {
-            row.runs.push(run);
-        } else {
-            let ours = ready.is_some_and(|ready| ready.peer.name == "taskshed");
-            let (name, title, unit) = (run.name, run.title.clone(), run.unit);
-            self.rows.push(Row { name, title, unit, ours, runs: vec![run] });
-        }
-    }
-
-    fn line(&mut self, line: &serde_json::Value) {
         writeln!(self.lines, "{line}").unwrap();
     }
 
-    /// The rows of each measure, in the order in which they came.
+    /// How many tasks a second a peer has drained so far.
+    pub(crate) fn drained(&self, ready: &Ready) -> Option<f64> {
+        let same = |row: &&Row| row.name == "drained" && row.title == ready.peer.title;
+        self.rows.iter().find(same).and_then(Row::spread).map(|[median, ..]| median)
+    }
+
+    /// The rows of each measure: ours, then peers from the best to the worst, then what is none.
     pub(crate) fn measures(&self) -> Vec<Vec<&Row>> {
         let mut measures: Vec<Vec<&Row>> = Vec::new();
         for row in &self.rows {
@@ -165,38 +126,27 @@ impl Report {
                 None => measures.push(vec![row]),
             }
         }
+        for rows in &mut measures {
+            rows.sort_by(|one, other| place(one).partial_cmp(&place(other)).unwrap());
+        }
         measures
     }
+}
 
-    /// Medians as Markdown.
-    pub(crate) fn table(&self) -> String {
-        let mut text = String::new();
-        for rows in self.measures() {
-            let _infallible = write!(
-                text,
-                "### {}\n\n| | median | least to most | ours is better by | more | tasks, runs | lost / twice |\n\
-                 |---|---|---|---|---|---|---|\n",
-                heading(rows[0].name, rows[0].unit)
-            );
-            for row in &rows {
-                let [median, least, most] = row.spread();
-                let _infallible = writeln!(
-                    text,
-                    "| {} | {} | {} to {} | {} | {} | {} × {} | {} |",
-                    row.title,
-                    shown(median),
-                    shown(least),
-                    shown(most),
-                    beside(&rows, row),
-                    row.parts(),
-                    row.runs[0].tasks,
-                    row.runs.len(),
-                    row.faults(),
-                );
-            }
-            text.push('\n');
-        }
-        text
+/// Where a row stands in a table.
+fn place(row: &Row) -> (bool, bool, f64) {
+    let median = row.spread().map(|[median, ..]| if row.unit == "/s" { -median } else { median });
+    // A plain title of ours is what peers are compared with, so it comes before its variants.
+    let value =
+        if row.ours && !row.title.contains(',') { f64::MIN } else { median.unwrap_or(f64::MAX) };
+    (row.version.is_none(), !row.ours, value)
+}
+
+fn title(ready: Option<&Ready>, run: &Run) -> String {
+    match (ready, run.title.as_str()) {
+        (None, title) => title.to_owned(),
+        (Some(ready), "") => ready.peer.title.to_owned(),
+        (Some(ready), more) => format!("{}, {more}", ready.peer.title),
     }
 }
 
@@ -213,22 +163,41 @@ pub(crate) fn heading(name: &str, unit: &str) -> String {
 
 /// How many times ours is as fast, or as lean; less than one is in favour of the other.
 pub(crate) fn beside(rows: &[&Row], row: &Row) -> String {
-    let Some(ours) = rows.iter().find(|row| row.ours) else { return String::new() };
-    let (theirs, ours) = (row.spread()[0], ours.spread()[0]);
-    if theirs <= 0.0 {
+    let median = |row: &Row| row.spread().map(|[median, ..]| median);
+    let ours = rows.iter().find(|row| row.ours).and_then(|row| median(row));
+    let (Some(ours), Some(theirs)) = (ours, median(row)) else { return String::new() };
+    if theirs <= 0.0 || ours <= 0.0 {
         return "early".to_owned();
     }
     let ratio = if row.unit == "/s" { ours / theirs } else { theirs / ours };
     format!("{} ×", shown(ratio))
 }
 
-/// A value with three digits or more.
+/// A value with two or three digits that count.
 pub(crate) fn shown(value: f64) -> String {
-    match value.abs() {
-        large if large >= 1000.0 => format!("{:.0}", (value / 100.0).round() * 100.0),
+    if value < 0.0 {
+        return format!("−{}", shown(-value));
+    }
+    match value {
+        large if large >= 100_000.0 => grouped(whole(value / 1000.0) * 1000),
+        large if large >= 1000.0 => grouped(whole(value / 100.0) * 100),
         large if large >= 100.0 => format!("{value:.0}"),
         large if large >= 10.0 => format!("{value:.1}"),
         large if large >= 1.0 => format!("{value:.2}"),
-        _ => format!("{value:.3}"),
+        large if large > 0.0 => format!("{value:.3}"),
+        _ => "0".to_owned(),
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate or a time")]
+fn whole(value: f64) -> usize {
+    value.round() as usize
+}
+
+/// A number with a comma at each thousand.
+pub(crate) fn grouped(number: usize) -> String {
+    match (number / 1000, number % 1000) {
+        (0, rest) => rest.to_string(),
+        (more, rest) => format!("{},{rest:03}", grouped(more)),
     }
 }

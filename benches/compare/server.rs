@@ -2,7 +2,7 @@
 
 use crate::mariadb_server::MariadbServer;
 use crate::redis_server::RedisServer;
-use crate::speed_report::of;
+use crate::spent;
 
 /// A server that ends with this value.
 pub(crate) enum Server {
@@ -32,22 +32,9 @@ impl Server {
 
     /// Seconds of CPU that it has used.
     pub(crate) fn cpu_seconds(&self) -> f64 {
-        match self {
-            Self::Redis(server) => {
-                let answer = server.tell("INFO cpu");
-                let spent = |name| {
-                    let value = answer.lines().find_map(|line| line.strip_prefix(name));
-                    value.and_then(|value| value.trim().parse::<f64>().ok()).unwrap()
-                };
-                spent("used_cpu_user:") + spent("used_cpu_sys:")
-            }
-            Self::Mariadb(server) => {
-                let stat = std::fs::read_to_string(format!("/proc/{}/stat", server.pid()));
-                let stat = stat.unwrap();
-                let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-                let ticks = fields[11..13].iter().map(|ticks| ticks.parse::<usize>().unwrap());
-                of(ticks.sum()) / 100.0
-            }
-        }
+        spent::by(&match self {
+            Self::Redis(server) => server.pid().to_string(),
+            Self::Mariadb(server) => server.pid(),
+        })
     }
 }

@@ -67,17 +67,23 @@ class Course:
 
 
 def pace(tasks, rate):
-    """Numbers, each when it is its turn; sleeps until shortly before it and then spins."""
+    """Numbers, when it is their turn; above one a millisecond, as many as fall due within one.
+
+    It sleeps until shortly before a turn and then spins; at high rates it only sleeps, for who spins
+    all the time takes a core from those whom it gives work to.
+    """
     first = time.monotonic() + 0.1
-    for number in range(tasks):
-        yield number, first + number / rate
+    together = -(-rate // 1000)
+    for number in range(0, tasks, together):
+        wait_until(first + number / rate, spin=together == 1)
+        yield range(number, min(number + together, tasks))
 
 
-def wait_until(moment):
-    rest = moment - time.monotonic()
-    if rest > 0.0005:
-        time.sleep(rest - 0.0005)
-    while time.monotonic() < moment:
+def wait_until(moment, spin):
+    rest = moment - time.monotonic() - (0.0005 if spin else 0)
+    if rest > 0:
+        time.sleep(rest)
+    while spin and time.monotonic() < moment:
         pass
 
 

@@ -2,6 +2,7 @@
 
 use std::io::BufRead;
 use std::io::Write;
+use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -26,6 +27,9 @@ impl Arguments {
     }
 }
 
+/// Tasks a second up to which each has a turn of its own.
+const RATE_EACH: usize = 1000;
+
 /// What a program was told on its command line.
 pub struct Told {
     pub mode: String,
@@ -33,15 +37,19 @@ pub struct Told {
     pub tasks: usize,
     pub other: usize,
     pub later: bool,
+    pub leased: bool,
+    pub spread: bool,
 }
 
 impl Told {
     pub fn read() -> Self {
-        let mut words = std::env::args().skip(1);
+        let mut words = std::env::args().skip(1).peekable();
+        let leased = words.next_if_eq("leased").is_some();
+        let spread = words.next_if_eq("spread").is_some();
         let mut word = || words.next().unwrap_or_default();
         let (mode, url) = (word(), word());
         let (tasks, other) = (word().parse().unwrap(), word().parse().unwrap_or_default());
-        Self { mode, url, tasks, other, later: word() == "later" }
+        Self { mode, url, tasks, other, later: word() == "later", leased, spread }
     }
 }
 
@@ -116,9 +124,14 @@ pub fn block_on(told: &Told, run: impl Future<Output = ()>) {
     builder.worker_threads(2).enable_all().build().unwrap().block_on(run);
 }
 
-/// Sleeps until shortly before a moment, and then spins.
-pub async fn wait_until(turn: Instant) {
+/// Sleeps until shortly before a turn, and then spins; at high rates it only sleeps.
+///
+/// Who spins all the time takes a core from those whom it gives work to.
+pub async fn wait_until(turn: Instant, rate: usize) {
     let rest = turn.saturating_duration_since(Instant::now());
+    if rate > RATE_EACH {
+        return tokio::time::sleep(rest).await;
+    }
     if let Some(long) = rest.checked_sub(Duration::from_millis(2)) {
         tokio::time::sleep(long).await;
     }
@@ -127,11 +140,13 @@ pub async fn wait_until(turn: Instant) {
     }
 }
 
-/// The moments of so many turns.
-pub fn turns(tasks: usize, rate: usize) -> impl Iterator<Item = (usize, Instant)> {
-    let first = Instant::now() + Duration::from_millis(100);
-    (0..tasks).map(move |number| {
-        (number, first + Duration::from_secs_f64(number as f64 / rate as f64))
+/// The numbers of so many tasks and the moments of their turns: above one a millisecond, as many at a
+/// time as fall due within a millisecond.
+pub fn turns(tasks: usize, rate: usize) -> impl Iterator<Item = (Range<usize>, Instant)> {
+    let (first, together) = (Instant::now() + Duration::from_millis(100), rate.div_ceil(RATE_EACH));
+    (0..tasks).step_by(together).map(move |number| {
+        let turn = first + Duration::from_secs_f64(number as f64 / rate as f64);
+        (number..tasks.min(number + together), turn)
     })
 }
 

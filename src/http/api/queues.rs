@@ -1,4 +1,4 @@
-//! Queues: how deep they are, and whether they are open.
+//! Depths: how deep they are, and whether they are open.
 
 use axum::Json;
 use axum::extract::Path;
@@ -13,9 +13,9 @@ use crate::http::auth::Caller;
 use crate::http::problem::Answer;
 use crate::http::problem::Kind;
 use crate::http::problem::Problem;
+use crate::http::wire::queue::Depths;
 use crate::http::wire::queue::GateView;
 use crate::http::wire::queue::NextWakeup;
-use crate::http::wire::queue::Queues;
 use crate::scheduler::IndexedFault;
 use crate::store::Gate;
 
@@ -24,10 +24,10 @@ use super::query::Queried;
 pub(in crate::http) async fn list(
     State(api): State<Api>,
     mut query: Queried,
-) -> Answer<Json<Queues>> {
+) -> Answer<Json<Depths>> {
     let named = query.all("queue")?;
     query.end()?;
-    Ok(Json(Queues::of(api.scheduler.queues(&named).await?)))
+    Ok(Json(Depths::of(api.scheduler.queues(&named).await?)))
 }
 
 pub(in crate::http) async fn next_wakeup(State(api): State<Api>) -> Answer<Json<NextWakeup>> {

@@ -1,4 +1,4 @@
-//! Queues as they are shown.
+//! Depths as they are shown.
 
 use serde::Serialize;
 
@@ -8,9 +8,9 @@ use crate::domain::time::format_duration;
 use crate::store::QueueStats;
 use crate::store::Stats;
 
-/// Depths of all queues.
+/// How deep queues are.
 #[derive(Debug, Serialize)]
-pub(in crate::http) struct Queues {
+pub(in crate::http) struct Depths {
     now: Timestamp,
     /// Of all that are shown.
     backlog: u64,
@@ -58,7 +58,7 @@ pub(in crate::http) struct NextWakeup {
     pub(in crate::http) run_at: Option<Timestamp>,
 }
 
-impl Queues {
+impl Depths {
     pub(in crate::http) fn of(stats: Stats) -> Self {
         let now = stats.now;
         Self {

@@ -24,7 +24,6 @@ from course import pace
 from course import say
 from course import take
 from course import wait_for_go
-from course import wait_until
 
 AT_ONCE = 50
 
@@ -84,9 +83,10 @@ async def paced(url, tasks, rate, when):
         moment = lambda due: datetime.fromtimestamp(due / 1e6, tz=timezone.utc)
         await add_all(pool, ((n, due, moment(due)) for n, due in dues))
     else:
-        for number, turn in pace(tasks, rate):
-            wait_until(turn)
-            await pool.enqueue_job("noop", **arguments(number, now_us()))
+        for numbers in pace(tasks, rate):
+            at = now_us()
+            for number in numbers:
+                await pool.enqueue_job("noop", **arguments(number, at))
     say("done")
 
 

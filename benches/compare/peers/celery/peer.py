@@ -25,7 +25,6 @@ from course import now_us
 from course import pace
 from course import say
 from course import wait_for_go
-from course import wait_until
 
 app = Celery("peer")
 app.conf.update(
@@ -92,15 +91,17 @@ def paced(tasks, rate, when):
     with app.producer_pool.acquire(block=True) as producer:
         producer.connection.ensure_connection()
         wait_for_go()
-        first = now_us() + 8_000_000
-        for number, turn in pace(tasks, rate):
-            if when == "later":
+        if when == "later":
+            first = now_us() + 8_000_000
+            for number in range(tasks):
                 due = first + number * 1_000_000 // rate
                 eta = datetime.fromtimestamp(due / 1e6, tz=timezone.utc)
                 noop.apply_async(kwargs=arguments(number, due), eta=eta, producer=producer)
-            else:
-                wait_until(turn)
-                noop.apply_async(kwargs=arguments(number, now_us()), producer=producer)
+        else:
+            for numbers in pace(tasks, rate):
+                at = now_us()
+                for number in numbers:
+                    noop.apply_async(kwargs=arguments(number, at), producer=producer)
         say("done")
 
 

@@ -104,9 +104,14 @@ async fn pace(storage: &Storage, told: &Told) {
         }
         return;
     }
-    for (number, turn) in course::turns(told.tasks, told.other) {
-        course::wait_until(turn).await;
-        let job = NoopJob(Arguments::new(number, course::now_us()));
-        storage.enqueue(Tasks, job).await.unwrap();
+    for (numbers, turn) in course::turns(told.tasks, told.other) {
+        course::wait_until(turn, told.other).await;
+        let at = course::now_us();
+        let job = |number| NoopJob(Arguments::new(number, at));
+        if numbers.len() == 1 {
+            storage.enqueue(Tasks, job(numbers.start)).await.unwrap();
+        } else {
+            storage.enqueue_list(Tasks, numbers.map(job)).await.unwrap();
+        }
     }
 }

@@ -86,20 +86,31 @@ def add(tasks, batch)
   puts 'done'
 end
 
-def pace(tasks, rate, later)
+def pace(tasks, rate)
   Sidekiq.redis(&:ping)
   wait_for_go
   first = steady + 0.1
+  together = (rate / 1000.0).ceil
+  (0...tasks).each_slice(together) do |numbers|
+    rest = first + numbers.first.to_f / rate - steady
+    sleep(rest) if rest.positive?
+    rows = numbers.map { |number| [number, now_us, TEXT] }
+    if together == 1
+      Noop.perform_async(*rows.first)
+    else
+      Sidekiq::Client.push_bulk('class' => Noop, 'args' => rows)
+    end
+  end
+  puts 'done'
+end
+
+def pace_later(tasks, rate)
+  Sidekiq.redis(&:ping)
+  wait_for_go
   first_us = now_us + 3_000_000
   tasks.times do |number|
-    if later
-      due = first_us + number * 1_000_000 / rate
-      Noop.perform_at(due / 1e6, number, due, TEXT)
-    else
-      rest = first + number.to_f / rate - steady
-      sleep(rest) if rest.positive?
-      Noop.perform_async(number, now_us, TEXT)
-    end
+    due = first_us + number * 1_000_000 / rate
+    Noop.perform_at(due / 1e6, number, due, TEXT)
   end
   puts 'done'
 end
@@ -111,5 +122,5 @@ Sidekiq.configure_client { |config| config.redis = redis }
 case mode
 when 'work' then work(Integer(tasks))
 when 'add' then add(Integer(tasks), Integer(other))
-else pace(Integer(tasks), Integer(other), time == 'later')
+else time == 'later' ? pace_later(Integer(tasks), Integer(other)) : pace(Integer(tasks), Integer(other))
 end

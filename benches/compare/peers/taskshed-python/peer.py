@@ -17,11 +17,10 @@ sys.path.insert(0, f"{sys.path[0]}/..")
 from course import Course
 from course import arguments
 from course import now_us
+from course import pace
 from course import say
 from course import take
 from course import wait_for_go
-from course import wait_until
-from course import pace
 from taskshed.datastores import InMemoryDataStore
 from taskshed.models.task_models import Task
 from taskshed.schedulers import AsyncScheduler
@@ -102,9 +101,9 @@ async def paced(url, tasks, rate, when):
     if when == "later":
         await add_later(scheduler, tasks, rate)
     else:
-        for number, turn in pace(tasks, rate):
-            wait_until(turn)
-            await scheduler.add_tasks([task(number, now_us())])
+        for numbers in pace(tasks, rate):
+            at = now_us()
+            await scheduler.add_tasks([task(number, at) for number in numbers])
     say("done")
 
 
