@@ -173,8 +173,12 @@ impl From<Interval> for f64 {
 /// A cron expression on the wall clock of a time zone.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(try_from = "CronText", into = "CronText")]
-pub struct CronSchedule {
-    cron: Box<Cron>,
+pub struct CronSchedule(Box<Parts>);
+
+/// Apart, because most tasks run once and should not carry their size.
+#[derive(Clone)]
+struct Parts {
+    cron: Cron,
     zone: TimeZone,
     text: CronText,
 }
@@ -209,7 +213,7 @@ impl CronSchedule {
             TimeZone::get(timezone).map_err(|_| InvalidSchedule::Zone { text: timezone.into() })?;
         let text = CronText { expression: expression.into(), timezone: timezone.into() };
 
-        let schedule = Self { cron: Box::new(cron), zone, text };
+        let schedule = Self(Box::new(Parts { cron, zone, text }));
         match schedule.at_or_after(Timestamp::EPOCH) {
             Some(_) => Ok(schedule),
             None => Err(InvalidSchedule::Never { text: expression.into() }),
@@ -219,13 +223,13 @@ impl CronSchedule {
     /// The expression as it was given.
     #[must_use]
     pub fn expression(&self) -> &str {
-        &self.text.expression
+        &self.0.text.expression
     }
 
     /// The name of the time zone as it was given.
     #[must_use]
     pub fn timezone(&self) -> &str {
-        &self.text.timezone
+        &self.0.text.timezone
     }
 
     /// The first match that is not before `from`.
@@ -243,8 +247,8 @@ impl CronSchedule {
     }
 
     fn search(&self, from: Timestamp, inclusive: bool) -> Option<Timestamp> {
-        let start = from.to_jiff().to_zoned(self.zone.clone());
-        let found = self.cron.find_next_occurrence(&start, inclusive).ok()?;
+        let start = from.to_jiff().to_zoned(self.0.zone.clone());
+        let found = self.0.cron.find_next_occurrence(&start, inclusive).ok()?;
         let us = found.timestamp().as_microsecond();
         (us <= Timestamp::MAX.as_us()).then(|| Timestamp::from_us(us))
     }
@@ -252,13 +256,13 @@ impl CronSchedule {
 
 impl PartialEq for CronSchedule {
     fn eq(&self, other: &Self) -> bool {
-        self.text == other.text
+        self.0.text == other.0.text
     }
 }
 
 impl fmt::Debug for CronSchedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "CronSchedule({:?} in {})", self.text.expression, self.text.timezone)
+        write!(f, "CronSchedule({:?} in {})", self.0.text.expression, self.0.text.timezone)
     }
 }
 
@@ -272,7 +276,7 @@ impl TryFrom<CronText> for CronSchedule {
 
 impl From<CronSchedule> for CronText {
     fn from(schedule: CronSchedule) -> Self {
-        schedule.text
+        schedule.0.text
     }
 }
 
@@ -363,6 +367,11 @@ mod tests {
         let earlier = at("2026-11-24T11:59:59.999Z");
 
         assert_eq!(schedule.next(planned, earlier, true), Some(at("2026-11-24T13:00:00Z")));
+    }
+
+    #[test]
+    fn a_task_that_runs_once_carries_no_cron_schedule() {
+        assert_eq!(size_of::<Schedule>(), size_of::<Interval>());
     }
 
     #[test]

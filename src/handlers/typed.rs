@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::marker::PhantomData;
 
+use futures_util::FutureExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -49,13 +50,39 @@ where
             }
         };
 
-        let run = (self.function)(context, arguments);
-        Box::pin(async move { result_json(&run.await?) })
+        answering((self.function)(context, arguments))
     }
+}
+
+/// The run of a handler with this future, and nothing more to carry: an async block would keep room for
+/// the future twice, where it comes from and where it is waited for.
+fn answering<Output: Serialize + 'static>(
+    future: impl Future<Output = Result<Output, TaskError>> + Send + 'static,
+) -> Running {
+    Box::pin(future.map(|answer| result_json(&answer?)))
 }
 
 fn result_json(output: &impl Serialize) -> Result<Option<Json>, TaskError> {
     let json = Json::of(output)
         .map_err(|error| TaskError::dead(format!("the result cannot be JSON: {error}")))?;
     Ok((json.as_str() != "null").then_some(json))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_carries_the_future_of_its_handler_once() {
+        let state = [0_u8; 1000];
+        let handler = async move {
+            std::future::pending::<()>().await;
+            Ok(state.len())
+        };
+        let own = size_of_val(&handler);
+
+        let run = answering(handler);
+
+        assert!(size_of_val(&*run) < own + 100, "{} for {own}", size_of_val(&*run));
+    }
 }
