@@ -30,7 +30,7 @@ const RATE: u32 = 500;
 
 /// How many must have been added a second for a rollout to count as one under load. A machine where it is less is too
 /// slow, or too busy, to show anything.
-const RATE_MIN: f64 = 400.0;
+const RATE_MIN: f64 = 200.0;
 
 /// How many runs must have ended before the next thing happens to the cluster.
 const RUNS_BETWEEN: usize = 1000;
