@@ -15,7 +15,7 @@ use super::installs::LAG;
 
 /// Leaves a process behind in a group of its own, so that the node does not end it. It ends by
 /// itself a moment later.
-const LEAVER: &str = r#"
+const LEAVER: &str = r"
 #include <stdio.h>
 #include <unistd.h>
 int main(void) {
@@ -27,7 +27,7 @@ int main(void) {
     }
     return 0;
 }
-"#;
+";
 
 /// A command whose child outlives it leaves no zombie, since something reaps in the pod that is not the node.
 #[tokio::test(flavor = "multi_thread")]
