@@ -51,6 +51,7 @@ impl Wire {
             let start = answer.len();
             self.0.read_until(b'\n', &mut answer).unwrap();
             let (kind, rest) = answer[start..].split_first().unwrap();
+            // What is not there has the count -1.
             let count = || std::str::from_utf8(rest).unwrap().trim_end().parse::<u64>().ok();
             match kind {
                 b'*' => left += count().unwrap_or_default(),

@@ -235,6 +235,7 @@ impl NodeProcess {
     /// Names of its threads, as the kernel keeps them: the first 15 bytes.
     pub(crate) fn threads(&self) -> Vec<String> {
         let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        // A thread that has ended meanwhile has none.
         let name = |task: fs::DirEntry| fs::read_to_string(task.path().join("comm")).ok();
         tasks.filter_map(|task| Some(name(task.ok()?)?.trim_end().to_owned())).collect()
     }

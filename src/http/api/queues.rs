@@ -1,4 +1,4 @@
-//! Depths: how deep they are, and whether they are open.
+//! Queues: how deep they are, and whether they are open.
 
 use axum::Json;
 use axum::extract::Path;

@@ -1,4 +1,4 @@
-//! Depths as they are shown.
+//! Queues as they are shown.
 
 use serde::Serialize;
 

@@ -71,6 +71,7 @@ async fn a_pod_keeps_no_zombies_of_what_commands_leave_behind() {
 /// Name and state of each child of a process.
 fn processes_of(pid: &str) -> Vec<(String, String)> {
     let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    // A child that has ended meanwhile has none.
     let stat = |child: &str| std::fs::read_to_string(format!("/proc/{child}/stat")).ok();
     let stats = children.unwrap().split_whitespace().filter_map(stat).collect::<Vec<_>>();
     let told = stats.iter().filter_map(|stat| {
