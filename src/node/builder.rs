@@ -38,6 +38,7 @@ use super::Node;
 use super::claims::Claims;
 use super::core::Core;
 use super::dice::Dice;
+use super::line::Line;
 use super::place::Gate;
 use super::place::Place;
 use super::slots::Slots;
@@ -245,6 +246,7 @@ impl Builder {
             place: self.place,
             dice,
             slots: Slots::new(config.concurrency),
+            line: Line::new(config.concurrency),
             claims: Claims::default(),
             beat: Notify::new(),
             heard_us: AtomicU64::new(0),

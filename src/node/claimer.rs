@@ -1,7 +1,8 @@
 //! Takes due tasks.
 //!
-//! A claim asks for as many tasks as there are free slots, a moment ahead of their `run_at`; when
-//! there is more work than that, the next one is under way while the last is read.
+//! A claim asks for tasks for free slots, a moment ahead of their `run_at`, and for no more than half
+//! of all that may be taken, so that while there is more work the next one is under way as the last
+//! is read. While runs are short, tasks are claimed before slots are free, see [`line`](super::line).
 //! Between claims the loop sleeps until just before the next task, until it is hinted at new work, or
 //! until a slot is free again.
 
@@ -37,6 +38,9 @@ use super::slots::Slots;
 /// Most claims that are under way at once.
 const CLAIMS_IN_FLIGHT_MAX: usize = 2;
 
+/// A claim of so few is not halved: two calls for them would cost more than they bring.
+const HALVED_ABOVE: usize = 32;
+
 /// How long a node stays free for a task that must run alone: the store reserves it for as long.
 const ISOLATED_FOR: Duration = Duration::from_secs(30);
 
@@ -52,6 +56,8 @@ pub(super) struct Claimer {
     isolated_until: Option<Duration>,
     /// Whether the last claim may bring a task that must run alone.
     is_alone: bool,
+    /// Whether the last claim left due tasks behind.
+    has_backlog: bool,
 }
 
 /// A claim that was answered.
@@ -65,22 +71,28 @@ impl Claimer {
     pub(super) fn new(core: Arc<Core>, runner: Arc<Runner>, ahead: Ahead) -> Self {
         let pace = Pace::new(core.config.wake);
         let order = QueueOrder::new(&core.config);
-        Self { core, runner, ahead, pace, order, isolated_until: None, is_alone: false }
+        let (isolated_until, is_alone, has_backlog) = (None, false, false);
+        Self { core, runner, ahead, pace, order, isolated_until, is_alone, has_backlog }
     }
 
     /// Claims until `stop`. Claims that are under way are waited for, so that their tasks can be
     /// handed back. `hints` are asked for anew whenever they break.
     pub(super) async fn run(mut self, hints: Arc<HintBox>, stop: CancellationToken) {
+        let core = Arc::clone(&self.core);
         let mut asked = FuturesUnordered::new();
         while !stop.is_cancelled() || !asked.is_empty() {
             self.pace.set_hints(hints.come());
             let under_way = asked.len();
             tokio::select! {
                 biased;
-                Some(end) = asked.next() => self.take(end).await,
+                Some(end) = asked.next() => self.take(end),
                 () = stop.cancelled(), if !stop.is_cancelled() => {}
+                late = core.line.late(&*core.clock), if core.slots.are_exceeded() => {
+                    debug!(count = late.len(), "tasks for which no slot became free are handed back");
+                    self.runner.hand_back(late);
+                }
                 () = self.wait(&hints, under_way), if !stop.is_cancelled() => {
-                    asked.push(ask(Arc::clone(&self.core), self.wish(), stop.clone()));
+                    asked.push(ask(Arc::clone(&core), self.wish(), stop.clone()));
                 }
             }
         }
@@ -89,12 +101,14 @@ impl Claimer {
     /// Returns when it is time to claim, beside claims that are `under_way`.
     ///
     /// While there is more work than one claim can take, the next one is made as soon as half of
-    /// the slots are free again, so that the store works while the node reads.
+    /// what may be taken is free again, so that the store works while the node reads.
     ///
     /// # Cancel safety
     ///
     /// May be dropped and asked again.
     async fn wait(&mut self, hints: &HintBox, under_way: usize) {
+        let steady = self.core.clock.steady();
+        self.core.slots.stretch(if self.has_backlog { self.core.line.beyond(steady) } else { 0 });
         if under_way > 0 {
             if under_way >= CLAIMS_IN_FLIGHT_MAX || !self.pace.is_busy() || self.is_alone {
                 std::future::pending::<()>().await;
@@ -123,7 +137,7 @@ impl Claimer {
         self.wait_for_room().await;
     }
 
-    /// Returns when there is a free slot; while a task waits to run alone, when all are free.
+    /// Returns when there is room for some tasks; while one waits to run alone, when nothing runs.
     async fn wait_for_room(&mut self) {
         if let Some(until) = self.isolated_until {
             let left = until.saturating_sub(self.core.clock.steady());
@@ -135,14 +149,17 @@ impl Claimer {
             self.isolated_until = None;
             self.pace.hint();
         }
-        self.core.slots.wait_until(|slots| slots.free() > 0).await;
+        self.core.slots.wait_until(Slots::want_some).await;
     }
 
     /// A new claim, with slots reserved for all that it may bring.
     fn wish(&mut self) -> Claim {
         let core = &self.core;
         let lease = core.config.lease;
-        let limit = core.slots.free().clamp(1, BATCH_MAX);
+        let most = (core.slots.room() / 2).max(HALVED_ABOVE).min(core.store.claim_max());
+        let limit = core.slots.free().min(most).clamp(1, BATCH_MAX);
+        // A hint is for a node that has a slot for what is hinted at.
+        let wait = self.pace.wants_hints() && core.slots.beyond(limit) == 0;
         let suspects = core.slots.suspect_room();
         core.slots.reserve(limit);
         self.is_alone = suspects.idle;
@@ -156,16 +173,21 @@ impl Claimer {
             grace: node_grace(lease),
             ahead: CLAIM_AHEAD,
             suspects,
-            wait: self.pace.wants_hints(),
+            wait,
         }
     }
 
     /// Holds what was claimed and starts it, now or at its `run_at`.
-    async fn take(&mut self, (claim, answered): (Claim, Option<Answered>)) {
+    fn take(&mut self, (claim, answered): (Claim, Option<Answered>)) {
         let count = answered.as_ref().map_or(0, |answered| answered.claimed.tasks.len());
         self.core.slots.take(count, claim.limit);
         let Some(Answered { sent, claimed }) = answered else { return };
         self.pace.learn(claim.limit, &claimed);
+        self.has_backlog = claimed.more || count == claim.limit;
+        if !self.has_backlog && !claim.wait && self.pace.wants_hints() {
+            // The next claim, for which there is a slot, asks for hints.
+            self.pace.hint();
+        }
         for id in &claimed.corrupt {
             warn!(task.id = %id, "a record cannot be read and was set aside");
         }
@@ -192,7 +214,7 @@ impl Claimer {
         if left < renew_every(claim.ttl) {
             self.core.beat.notify_one();
         }
-        self.start(runs).await;
+        self.start(runs);
     }
 
     /// Lets all runs share the words for their callback.
@@ -204,18 +226,15 @@ impl Claimer {
         }
     }
 
-    async fn start(&self, runs: Vec<Arc<Run>>) {
+    fn start(&self, runs: Vec<Arc<Run>>) {
         let now = self.core.store_time.now();
         let (due, later): (Vec<_>, Vec<_>) =
             runs.into_iter().partition(|run| run.task.run_at <= now);
         if !due.is_empty() {
             self.runner.start(due);
         }
-        if later.is_empty() {
-            return;
-        }
-        for run in self.ahead.wait(later) {
-            self.runner.release(run).await;
+        if !later.is_empty() {
+            self.runner.hand_back(self.ahead.wait(later));
         }
     }
 }

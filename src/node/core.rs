@@ -28,8 +28,10 @@ use crate::traces::Traces;
 
 use super::claims::Claims;
 use super::dice::Dice;
+use super::line::Line;
 use super::place::Bell;
 use super::place::Place;
+use super::run::Run;
 use super::slots::Slots;
 use super::store_time::StoreTime;
 
@@ -57,6 +59,8 @@ pub(super) struct Core {
     pub(super) bell: Bell,
     pub(super) dice: Dice,
     pub(super) slots: Slots,
+    /// What runs, and what waits for that.
+    pub(super) line: Line<Arc<Run>>,
     pub(super) claims: Claims,
     /// The schedules that its file declares, if it has a say in them.
     pub(super) declared: Option<Arc<Declared>>,

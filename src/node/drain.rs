@@ -48,7 +48,7 @@ impl Drained {
 ///
 /// The claimer may still be waiting for a reply; what that brings is handed back, too, so claims
 /// count as empty only when the claimer has ended.
-pub(super) async fn drain(core: &Core, ahead: &Ahead, runner: &Runner) -> Drained {
+pub(super) async fn drain(core: &Core, ahead: &Ahead, runner: &Arc<Runner>) -> Drained {
     info!(node = %core.config.name, held = core.slots.held(), "the node drains");
     tokio::select! {
         biased;
@@ -75,10 +75,10 @@ pub(super) async fn drain(core: &Core, ahead: &Ahead, runner: &Runner) -> Draine
 }
 
 /// Returns when nothing is held any more.
-async fn finish(core: &Core, ahead: &Ahead, runner: &Runner) {
-    for run in ahead.close() {
-        runner.release(run).await;
-    }
+async fn finish(core: &Core, ahead: &Ahead, runner: &Arc<Runner>) {
+    // Apart, because this may be given up in the middle.
+    runner.hand_back(ahead.close());
+    runner.hand_back(core.line.close());
     core.claimed_out.cancelled().await;
     core.claims.wait_until_empty().await;
 }

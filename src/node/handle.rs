@@ -35,7 +35,8 @@ pub struct NodeStatus {
     pub reachable: bool,
     /// Whether nothing new starts, because the node is to leave or has left.
     pub draining: bool,
-    /// Tasks that hold a slot: claimed, and their run has not ended.
+    /// Tasks that are claimed and whose run has not ended. While runs are short they can be more than
+    /// run at once.
     pub held: usize,
     /// How far this machine's wall clock is ahead of the store's, µs.
     pub skew_us: i64,

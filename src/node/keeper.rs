@@ -230,7 +230,7 @@ impl Keeper {
             queues: served.iter().map(|queue| queue.queue.clone()).collect(),
             callbacks: self.core.callbacks.clone(),
             concurrency: config.concurrency,
-            running: self.core.slots.held(),
+            running: self.core.slots.used(),
             draining: self.core.is_draining(),
             skew_us: self.core.skew_us.load(std::sync::atomic::Ordering::Relaxed),
             leaving,

@@ -12,14 +12,15 @@
 //! |---|---|---|
 //! | `claimer` | takes due tasks for free slots; `pace` and `hints` say when | caller's runtime |
 //! | `ahead` | holds tasks until their `run_at`, precisely | a thread |
+//! | `line` | lets so many tasks run at once, in the order in which they came | – |
 //! | `runner` | calls handlers, stops them, decides their outcome | handlers' runtime |
 //! | `acker` | sends verdicts in batches, until they are answered | caller's runtime |
 //! | `keeper` | beats, renews leases, ends trust | a thread with a connection of its own |
 //! | [`Candidate`] | stands for leader, and does the cluster's duties | caller's runtime, a connection of its own |
 //! | `drain` | leaves in good order | caller's runtime |
 //!
-//! They share a `core`: settings, the `claims` that are held, the `slots` that are free, and
-//! the `store_time`.
+//! They share a `core`: settings, the `claims` that are held, the `slots` that are free, the `line`,
+//! and the `store_time`.
 //!
 //! # What is not here
 //!
@@ -38,6 +39,7 @@ mod drain;
 mod handle;
 mod hints;
 mod keeper;
+mod line;
 mod order;
 mod outage;
 mod outcome;

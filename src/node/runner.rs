@@ -80,76 +80,85 @@ impl Runner {
         Self { core, runtime, tracker: TaskTracker::new(), verdicts }
     }
 
-    /// Starts runs, which hold slots and a claim already.
+    /// Starts runs, which hold a claim already, in their turn.
     ///
     /// A batch crosses to the other runtime as one task and spreads there, because crossing costs
     /// more than most short runs.
-    pub(super) fn start(self: &Arc<Self>, mut runs: Vec<Arc<Run>>) {
-        if let Place::Together(gate) = &self.core.place {
-            for run in runs {
-                let work = until_gone(&self.core.gone, Arc::clone(self).execute(run));
-                self.tracker.spawn_on(gate.admit(Part::Handlers, work), &self.runtime);
-            }
-            return;
+    pub(super) fn start(self: &Arc<Self>, runs: Vec<Arc<Run>>) {
+        let is_batch = runs.len() > 1;
+        self.hand_back(self.core.line.enter(runs, self.core.clock.steady()));
+        if is_batch {
+            let runner = Arc::clone(self);
+            self.spawn(async move { runner.start_executors() });
+        } else {
+            self.start_executors();
         }
-
-        let runner = Arc::clone(self);
-        if runs.len() == 1 {
-            if let Some(run) = runs.pop() {
-                self.tracker.spawn_on(runner.execute(run), &self.runtime);
-            }
-            return;
-        }
-
-        let spread = async move {
-            for run in runs {
-                runner.tracker.spawn(Arc::clone(&runner).execute(run));
-            }
-        };
-        self.tracker.spawn_on(spread, &self.runtime);
     }
 
-    /// Ends a run that was not started, with its task handed back.
-    pub(super) async fn release(&self, run: Arc<Run>) {
-        self.end(run, Outcome::Released.into()).await;
+    /// Starts executors for what waits, by and by.
+    fn start_executors(self: &Arc<Self>) {
+        let starts = self.core.line.start();
+        for nth in 1..=starts.executors {
+            if nth == starts.executors && starts.are_more {
+                // Before the last, because what a thread of the runtime spawned last no other one can
+                // take over: if a handler blocks it, this must go on.
+                let runner = Arc::clone(self);
+                self.spawn(async move { runner.start_executors() });
+            }
+            self.spawn(Arc::clone(self).execute());
+        }
+    }
+
+    /// Runs work on the handlers' runtime.
+    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        if let Place::Together(gate) = &self.core.place {
+            let work = until_gone(&self.core.gone, work);
+            self.tracker.spawn_on(gate.admit(Part::Handlers, work), &self.runtime);
+        } else {
+            self.tracker.spawn_on(work, &self.runtime);
+        }
     }
 
     /// Hands runs that were not started back, from outside the runtime.
     pub(super) fn hand_back(self: &Arc<Self>, runs: Vec<Arc<Run>>) {
         for run in runs {
             let runner = Arc::clone(self);
-            let work = async move { runner.release(run).await };
-            if let Place::Together(gate) = &self.core.place {
-                let work = until_gone(&self.core.gone, work);
-                self.tracker.spawn_on(gate.admit(Part::Handlers, work), &self.runtime);
-            } else {
-                self.tracker.spawn_on(work, &self.runtime);
+            self.spawn(async move { runner.end(run, Outcome::Released.into()).await });
+        }
+    }
+
+    /// Executes one run after the other, until none waits.
+    async fn execute(self: Arc<Self>) {
+        let mut next = self.core.line.begin();
+        while let Some(run) = next {
+            let end = match self.gate(&run).await {
+                Ok(started_at) => self.call(&run, started_at).await,
+                Err(outcome) => outcome.into(),
+            };
+            let took = end.took.unwrap_or_default();
+            self.end(run, end).await;
+            next = self.core.line.next(took);
+            if next.is_some() {
+                // Handlers that never wait would else keep this thread from all that is behind them.
+                tokio::task::consume_budget().await;
             }
         }
     }
 
-    async fn execute(self: Arc<Self>, run: Arc<Run>) {
-        let end = match self.gate(&run).await {
-            Ok(()) => self.call(&run).await,
-            Err(outcome) => outcome.into(),
-        };
-        self.end(run, end).await;
-    }
-
-    /// Lets a run start, or says what becomes of it instead.
-    async fn gate(&self, run: &Run) -> Result<(), Outcome> {
-        match self.look(run) {
+    /// Lets a run start, now by the steady count, or says what becomes of it instead.
+    async fn gate(&self, run: &Run) -> Result<Duration, Outcome> {
+        let now = match self.look(run) {
             Some(allowed) => allowed?,
             // Boxed, because most runs need not wait and should not carry its size.
             None => Box::pin(self.wait_for_trust(run)).await?,
-        }
+        };
 
         let is_first = run.task.attempts_over() == 0 && run.task.crashes == 0;
         match run.task.expires_at {
-            Some(expires_at) if is_first && expires_at <= self.core.store_time.now() => {
+            Some(expires_at) if is_first && expires_at <= self.core.store_time.at(now) => {
                 Err(Outcome::Expired)
             }
-            _ => Ok(()),
+            _ => Ok(now),
         }
     }
 
@@ -157,7 +166,7 @@ impl Runner {
     ///
     /// The run is marked as started *before* trust is checked: who stops runs whose trust ends sees
     /// either the mark, or a moment at which the check fails (T9).
-    fn look(&self, run: &Run) -> Option<Result<(), Outcome>> {
+    fn look(&self, run: &Run) -> Option<Result<Duration, Outcome>> {
         run.enter(Phase::Started);
         if let Some(told) = run.stopper.cause() {
             return Some(Err(stopped(told, Duration::ZERO)));
@@ -165,15 +174,16 @@ impl Runner {
         if self.core.is_draining() {
             return Some(Err(Outcome::Released));
         }
-        if run.claim.is_trusted(self.core.clock.steady()) {
-            return Some(Ok(()));
+        let now = self.core.clock.steady();
+        if run.claim.is_trusted(now) {
+            return Some(Ok(now));
         }
         run.enter(Phase::Waiting);
         None
     }
 
     /// Looks again whenever something has changed.
-    async fn wait_for_trust(&self, run: &Run) -> Result<(), Outcome> {
+    async fn wait_for_trust(&self, run: &Run) -> Result<Duration, Outcome> {
         loop {
             let changed = run.claim.changed();
             tokio::pin!(changed);
@@ -189,13 +199,12 @@ impl Runner {
     }
 
     /// Calls the handler, if there is one.
-    async fn call(&self, run: &Arc<Run>) -> CallEnd {
+    async fn call(&self, run: &Arc<Run>, started_at: Duration) -> CallEnd {
         let Some(handler) = self.core.handlers.find(&run.task.spec.callback) else {
             warn!(task.id = %run.task.id, "a task came for which there is no handler");
             return Outcome::Snoozed(NO_HANDLER_WAIT).into();
         };
         let timeout = self.timeout(run, &**handler);
-        let started_at = self.core.clock.steady();
         let lag = self.core.store_time.at(started_at).since(run.task.run_at);
         let counted = self.core.runs_of(&run.task.spec.callback);
         counted.began(lag);
@@ -224,14 +233,15 @@ impl Runner {
             Poll::Pending => Box::pin(self.watch_over(run, &mut guarded, timeout)).await,
         };
 
-        let took = self.core.clock.steady().saturating_sub(started_at);
+        let ended_at = self.core.clock.steady();
+        let took = ended_at.saturating_sub(started_at);
         counted.ended(took);
         let mut outcome = outcome(end, run.stopper.cause(), timeout);
         if run.stopper.has_completed_in_transaction() {
             outcome = unless_committed(outcome);
         }
         let traced = span.and_then(|span| span.end(&outcome)).map(Box::new);
-        CallEnd { outcome, took: Some(took), traced, log: guarded.log }
+        CallEnd { outcome, took: Some(took), ended_at: Some(ended_at), traced, log: guarded.log }
     }
 
     /// Waits for a handler that did not end at its first poll; only now timers are worth their cost.
@@ -295,7 +305,7 @@ impl Runner {
     /// It does so by itself in the usual case, because a run that goes on for long should not carry the
     /// size of its verdict.
     fn pass_on(&self, run: Arc<Run>, end: CallEnd) -> Option<Waiting<'_>> {
-        let CallEnd { outcome, took, traced, log } = end;
+        let CallEnd { outcome, took, ended_at, traced, log } = end;
         let inside = log.as_deref().map(tracing::Span::enter);
         run.enter(Phase::Ended);
         debug!(task.id = %run.task.id, ?outcome, "a run ended");
@@ -303,7 +313,7 @@ impl Runner {
         let ended = Ended::from(&outcome);
         let needs_die = matches!(outcome, Outcome::Failed(_) | Outcome::TimedOut(_));
         let deciding = Deciding {
-            now: self.core.store_time.now(),
+            now: self.core.store_time.at(ended_at.unwrap_or_else(|| self.core.clock.steady())),
             jitter: if needs_die { self.core.dice.jitter() } else { Jitter::NONE },
             node: &self.core.config.name,
         };
@@ -330,6 +340,8 @@ struct CallEnd {
     outcome: Outcome,
     /// How long its handler took, if it was called.
     took: Option<Duration>,
+    /// The steady count at which it ended.
+    ended_at: Option<Duration>,
     /// Where its ack belongs, if anybody takes spans.
     traced: Option<Box<TraceContext>>,
     /// Under which its log lines stand.
@@ -339,7 +351,7 @@ struct CallEnd {
 impl From<Outcome> for CallEnd {
     /// The end of a run whose handler was not called.
     fn from(outcome: Outcome) -> Self {
-        Self { outcome, took: None, traced: None, log: None }
+        Self { outcome, took: None, ended_at: None, traced: None, log: None }
     }
 }
 

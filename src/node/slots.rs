@@ -1,7 +1,8 @@
 //! How many more tasks a node may take.
 //!
-//! A task holds a slot from its claim until its run has ended and its verdict was passed on. A
-//! handler that cannot be stopped holds its slot until it ends by itself.
+//! A task counts from its claim until its run has ended and its verdict was passed on; one whose
+//! handler cannot be stopped, until that ends by itself. While runs are short a node stretches: it
+//! takes some more tasks than it has slots, which wait in its [`line`](super::line).
 //!
 //! Suspects, whose nodes died while they ran, are counted apart (N4): a node runs at most
 //! max(1, slots / 8) tasks with two crashes and one with three; beside one with four nothing else
@@ -21,6 +22,8 @@ use crate::store::SuspectRoom;
 #[derive(Debug)]
 pub(super) struct Slots {
     total: usize,
+    /// How many more may be taken than there are slots.
+    stretch: AtomicUsize,
     /// For claims that are under way.
     reserved: AtomicUsize,
     held: AtomicUsize,
@@ -36,6 +39,7 @@ impl Slots {
         let count = AtomicUsize::default;
         Self {
             total,
+            stretch: count(),
             reserved: count(),
             held: count(),
             two: count(),
@@ -51,20 +55,54 @@ impl Slots {
         if self.alone.load(SeqCst) > 0 {
             return 0;
         }
-        self.total.saturating_sub(self.held.load(SeqCst) + self.reserved.load(SeqCst))
+        self.room().saturating_sub(self.taken())
     }
 
-    /// Whether at least half of all slots are free.
+    /// Whether at least half of what may be taken is free.
     pub(super) fn are_mostly_free(&self) -> bool {
-        self.free() * 2 >= self.total
+        self.free() * 2 >= self.room()
     }
 
-    /// How many slots are held.
+    /// Whether it is worth it to take some: a slot is free, or most of what may be taken.
+    pub(super) fn want_some(&self) -> bool {
+        self.free() > 0 && (self.taken() < self.total || self.are_mostly_free())
+    }
+
+    /// How many of `count` tasks would find no free slot.
+    pub(super) fn beyond(&self, count: usize) -> usize {
+        (self.taken() + count).saturating_sub(self.total).min(count)
+    }
+
+    /// Lets so many more tasks be taken than there are slots.
+    pub(super) fn stretch(&self, by: usize) {
+        self.stretch.store(by, SeqCst);
+    }
+
+    /// How many tasks may be taken in all.
+    pub(super) fn room(&self) -> usize {
+        self.total + self.stretch.load(SeqCst)
+    }
+
+    /// Whether more tasks are held than there are slots.
+    pub(super) fn are_exceeded(&self) -> bool {
+        self.held() > self.total
+    }
+
+    /// How many slots are in use.
+    pub(super) fn used(&self) -> usize {
+        self.held().min(self.total)
+    }
+
+    fn taken(&self) -> usize {
+        self.held() + self.reserved.load(SeqCst)
+    }
+
+    /// How many tasks are held.
     pub(super) fn held(&self) -> usize {
         self.held.load(SeqCst)
     }
 
-    /// How many slots are held by suspects.
+    /// How many of them are suspects.
     pub(super) fn suspects(&self) -> usize {
         [&self.two, &self.three, &self.alone].into_iter().map(|count| count.load(SeqCst)).sum()
     }

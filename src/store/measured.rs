@@ -178,6 +178,10 @@ impl Queue for Measured {
         Ok(claimed)
     }
 
+    fn claim_max(&self) -> usize {
+        self.inner.claim_max()
+    }
+
     async fn keep(&self, keep: &Keep) -> Result<Kept> {
         let kept = self.call(Method::Keep, self.inner.keep(keep)).await?;
         let not_kept = kept.lost.len() + kept.unanswered.len();

@@ -277,6 +277,12 @@ pub trait Queue: Send + Sync {
     /// [`Error::Unavailable`].
     async fn claim(&self, claim: &Claim) -> Result<Claimed>;
 
+    /// How many tasks a claim of a busy claimer should ask for at most; by what claims were answered
+    /// lately, if that matters to the store. More is allowed. Costs no round trip.
+    fn claim_max(&self) -> usize {
+        BATCH_MAX
+    }
+
     /// Beats for a process and prolongs leases, in one step.
     ///
     /// A lease that has expired but was not reclaimed is prolonged, too. The reply names the claims

@@ -13,6 +13,7 @@ mod shed;
 mod choice;
 mod drain;
 mod lease;
+mod line;
 mod metrics;
 mod outcome;
 mod recurring;

@@ -80,7 +80,8 @@ async fn an_exclusive_run_has_ended_before_its_lease_does() {
         assert_eq!(shed.ended(&id).await, (TaskState::Scheduled, None));
         assert_eq!(shed.find(&id).await.attempt, 1, "it runs again, as its first attempt");
         live.handle.stop_now();
-        assert!(live.left().await.is_clean());
+        let left = live.left().await;
+        assert!(left.is_clean(), "{away:?} {left:?}");
     }
 }
 

@@ -10,6 +10,7 @@
 
 mod add;
 mod address;
+mod answers;
 mod check;
 mod cluster;
 mod failure;
@@ -51,6 +52,7 @@ pub use cluster::ClusterStore;
 pub(super) use python::PythonQueue;
 
 use address::Address;
+use answers::Answers;
 use check::Wishes;
 use fitness::Demand;
 use lanes::LANES;
@@ -68,6 +70,7 @@ pub struct RedisStore {
     share: Share,
     options: Options,
     clock: Option<Arc<dyn Clock>>,
+    answers: Answers,
 }
 
 /// Which of the partitions of a namespace a store keeps.
@@ -113,7 +116,8 @@ impl RedisStore {
                 Some(Lanes::new(share.lanes, &address, demand, replicas))
             }
         };
-        Self { link: Link::new(address, demand), lanes, prefix, share, options, clock }
+        let link = Link::new(address, demand);
+        Self { link, lanes, prefix, share, options, clock, answers: Answers::default() }
     }
 
     /// A call of a script with the now that it is to use.

@@ -64,11 +64,16 @@ impl Queue for RedisStore {
     async fn claim(&self, claim: &Claim) -> Result<Claimed> {
         let call = self.claim_call(claim);
         let reply: ClaimReply = self.run("claim", &script::CLAIM, call).await?;
+        self.answers.learn(&reply.6, &reply.8);
         let (claimed, damaged) = read_claim(claim, reply);
         if !damaged.is_empty() {
             self.set_aside("claim", claim.id.as_str(), &damaged).await?;
         }
         Ok(claimed)
+    }
+
+    fn claim_max(&self) -> usize {
+        self.answers.claim_max()
     }
 
     async fn keep(&self, keep: &Keep) -> Result<Kept> {

@@ -9,6 +9,7 @@ use crate::domain::id::NodeName;
 use crate::domain::id::ProcessId;
 use crate::store::AckItem;
 use crate::store::Acked;
+use crate::store::BATCH_MAX;
 use crate::store::Claim;
 use crate::store::Claimed;
 use crate::store::Hints;
@@ -27,6 +28,11 @@ use super::hints;
 impl Queue for ClusterStore {
     async fn claim(&self, claim: &Claim) -> Result<Claimed> {
         claim::claim(self, claim).await
+    }
+
+    fn claim_max(&self) -> usize {
+        let most = self.parts.iter().map(Queue::claim_max);
+        most.min().unwrap_or(BATCH_MAX)
     }
 
     async fn keep(&self, keep: &Keep) -> Result<Kept> {
