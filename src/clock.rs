@@ -83,38 +83,55 @@ impl Clock for SystemClock {
 /// late, one that spins does not.
 const SPUN: Duration = Duration::from_micros(100);
 
+/// For so long after that it sleeps to the end. Where moments are close together, a thread that spins
+/// all the time would take a core from those that have to do what is due.
+const SLEPT: Duration = Duration::from_micros(900);
+
 #[derive(Debug, Default)]
 struct SystemAlarm {
-    rung: Mutex<bool>,
+    state: Mutex<AlarmState>,
     bell: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct AlarmState {
+    is_rung: bool,
+    /// The steady count from which it may spin.
+    spins_from: Duration,
 }
 
 impl Alarm for SystemAlarm {
     fn wait(&self, until: Option<Duration>) {
-        let mut rung = self.rung.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            if std::mem::take(&mut *rung) {
+            if std::mem::take(&mut state.is_rung) {
                 return;
             }
-            let left = until.map(|until| until.saturating_sub(SystemClock.steady()));
-            rung = match left {
-                None => self.bell.wait(rung).unwrap_or_else(PoisonError::into_inner),
-                Some(left) if left <= SPUN => break,
+            let now = SystemClock.steady();
+            let left = until.map(|until| until.saturating_sub(now));
+            state = match left {
+                None => self.bell.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(Duration::ZERO) => return,
                 Some(left) => {
-                    let waited = self.bell.wait_timeout(rung, left.saturating_sub(SPUN));
+                    let spun = if now + left >= state.spins_from { SPUN } else { Duration::ZERO };
+                    if left <= spun {
+                        state.spins_from = now + left + SLEPT;
+                        break;
+                    }
+                    let waited = self.bell.wait_timeout(state, left.saturating_sub(spun));
                     waited.unwrap_or_else(PoisonError::into_inner).0
                 }
             };
         }
 
-        drop(rung);
+        drop(state);
         while until.is_some_and(|until| SystemClock.steady() < until) {
             std::hint::spin_loop();
         }
     }
 
     fn ring(&self) {
-        *self.rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).is_rung = true;
         self.bell.notify_one();
     }
 }

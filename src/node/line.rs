@@ -29,7 +29,8 @@ const ONCE_BITTEN: Duration = Duration::from_secs(1);
 /// How often it is reckoned anew how many may be claimed beyond the slots.
 const RECKONED_EVERY: Duration = Duration::from_millis(10);
 
-/// Most tasks beyond the slots: enough for two large batches, of which one runs as the other comes.
+/// Most tasks beyond the slots of a node that has few: enough for two large batches, of which one runs
+/// as the other comes. Where there are many slots, these are room enough.
 const BEYOND_MAX: usize = 500;
 
 /// Most executors that are started in one go, before the runtime has done what else there is.
@@ -208,7 +209,7 @@ impl Lately {
         };
         let by_rate = soon(self.ended, length).saturating_sub(waiting);
         let by_time = soon(self.ended.saturating_mul(slots), self.took);
-        by_rate.min(by_time).min(BEYOND_MAX)
+        by_rate.min(by_time).min(BEYOND_MAX.saturating_sub(slots / 2))
     }
 }
 
@@ -232,7 +233,7 @@ mod tests {
         assert_eq!(forecast(10, MS, 30), 0);
         assert_eq!(forecast(10, MS * 50, 0), 5, "long runs that ended together");
         assert_eq!(forecast(10, MS * 10_000, 0), 0);
-        assert_eq!(forecast(10_000, Duration::ZERO, 0), BEYOND_MAX);
+        assert_eq!(forecast(10_000, Duration::ZERO, 0), BEYOND_MAX - 5);
     }
 
     #[test]

@@ -123,7 +123,11 @@ impl Runner {
     pub(super) fn hand_back(self: &Arc<Self>, runs: Vec<Arc<Run>>) {
         for run in runs {
             let runner = Arc::clone(self);
-            self.spawn(async move { runner.end(run, Outcome::Released.into()).await });
+            self.spawn(async move {
+                if let Some(ending) = runner.end(run, Outcome::Released.into()) {
+                    ending.await;
+                }
+            });
         }
     }
 
@@ -136,7 +140,9 @@ impl Runner {
                 Err(outcome) => outcome.into(),
             };
             let took = end.took.unwrap_or_default();
-            self.end(run, end).await;
+            if let Some(ending) = self.end(run, end) {
+                ending.await;
+            }
             next = self.core.line.next(took);
             if next.is_some() {
                 // Handlers that never wait would else keep this thread from all that is behind them.
@@ -287,23 +293,32 @@ impl Runner {
         own.unwrap_or(self.core.config.default_timeout)
     }
 
-    /// Decides what becomes of the task, passes that on, and frees the slot.
-    async fn end(&self, run: Arc<Run>, end: CallEnd) {
+    /// Decides what becomes of the task, passes that on, and frees the slot; if something must be waited
+    /// for, answers what does the rest. A run that goes on for long should not carry its size.
+    fn end(&self, run: Arc<Run>, end: CallEnd) -> Option<Waiting<'_>> {
         let crashes = run.task.crashes;
         if matches!(end.outcome, Outcome::Released) && self.core.is_draining() {
-            // The hint of what is handed back is for others. Boxed, because most runs need not wait.
-            Box::pin(self.core.deaf.cancelled()).await;
+            return Some(Box::pin(async move {
+                // The hint of what is handed back is for others.
+                self.core.deaf.cancelled().await;
+                if let Some(passed_on) = self.pass_on(run, end) {
+                    passed_on.await;
+                }
+                self.core.slots.give_back(crashes);
+            }));
         }
-        if let Some(passed_on) = self.pass_on(run, end) {
+
+        let Some(passed_on) = self.pass_on(run, end) else {
+            self.core.slots.give_back(crashes);
+            return None;
+        };
+        Some(Box::pin(async move {
             passed_on.await;
-        }
-        self.core.slots.give_back(crashes);
+            self.core.slots.give_back(crashes);
+        }))
     }
 
     /// Passes on what becomes of a task; if there is no room for that yet, answers what waits for it.
-    ///
-    /// It does so by itself in the usual case, because a run that goes on for long should not carry the
-    /// size of its verdict.
     fn pass_on(&self, run: Arc<Run>, end: CallEnd) -> Option<Waiting<'_>> {
         let CallEnd { outcome, took, ended_at, traced, log } = end;
         let inside = log.as_deref().map(tracing::Span::enter);
@@ -366,28 +381,34 @@ pub(crate) async fn run_alone(handler: &dyn Handler, context: Context) -> Outcom
 
 /// A handler's future whose panics are caught, also the one of its start and of its drop.
 struct Guarded {
-    running: Option<Running>,
-    refused: Option<RunEnd>,
+    work: Work,
     /// Under which log lines of the handler stand.
     log: Option<Box<tracing::Span>>,
+}
+
+enum Work {
+    Runs(Running),
+    /// It panicked before it began. A box, because few do.
+    Refused(Box<RunEnd>),
+    Gone,
 }
 
 impl Guarded {
     fn start(handler: &dyn Handler, context: Context, log: Option<Box<tracing::Span>>) -> Self {
         let inside = log.as_deref().map(tracing::Span::enter);
-        let (running, refused) = match catch_unwind(AssertUnwindSafe(|| handler.run(context))) {
-            Ok(running) => (Some(running), None),
-            Err(panic) => (None, Some(panicked(&*panic))),
+        let work = match catch_unwind(AssertUnwindSafe(|| handler.run(context))) {
+            Ok(running) => Work::Runs(running),
+            Err(panic) => Work::Refused(Box::new(panicked(&*panic))),
         };
         drop(inside);
-        Self { running, refused, log }
+        Self { work, log }
     }
 
     /// Drops the future, and with it the run.
     fn abort(&mut self) -> RunEnd {
         let _inside = self.log.as_deref().map(tracing::Span::enter);
-        let running = self.running.take();
-        match catch_unwind(AssertUnwindSafe(|| drop(running))) {
+        let work = std::mem::replace(&mut self.work, Work::Gone);
+        match catch_unwind(AssertUnwindSafe(|| drop(work))) {
             Ok(()) => RunEnd::Aborted,
             Err(panic) => panicked(&*panic),
         }
@@ -398,9 +419,15 @@ impl Future for Guarded {
     type Output = RunEnd;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<RunEnd> {
-        let Self { running, refused, log } = &mut *self;
-        let Some(running) = running.as_mut() else {
-            return Poll::Ready(refused.take().unwrap_or(RunEnd::Aborted));
+        let Self { work, log } = &mut *self;
+        let running = match work {
+            Work::Runs(running) => running,
+            Work::Refused(_) | Work::Gone => {
+                return Poll::Ready(match std::mem::replace(work, Work::Gone) {
+                    Work::Refused(end) => *end,
+                    _ => RunEnd::Aborted,
+                });
+            }
         };
         let inside = log.as_deref().map(tracing::Span::enter);
         let polled = catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(cx)));
@@ -422,4 +449,21 @@ fn panicked(panic: &(dyn Any + Send)) -> RunEnd {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     RunEnd::Panicked(text.unwrap_or("no message").into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_work<W>(_: impl Fn(Arc<Runner>) -> W) -> usize {
+        size_of::<W>()
+    }
+
+    /// A runtime rounds the size of a task up to a multiple of 128 bytes; with this, each run that
+    /// sleeps stays below one.
+    #[test]
+    fn a_run_that_sleeps_is_small() {
+        let size = size_of_work(Runner::execute);
+        assert!(size <= 264, "{size} bytes");
+    }
 }
