@@ -165,8 +165,17 @@ impl Container {
         log
     }
 
+    /// Removes it, several times if need be: podman may find its files in use for a moment after it ended.
     pub(super) async fn remove(&self) {
-        podman(&["rm", "--force", "--time", "0", &self.name]).await.unwrap();
+        let mut removed = Ok(String::new());
+        for _ in 0..20 {
+            removed = podman(&["rm", "--force", "--time", "0", &self.name]).await;
+            if removed.is_ok() {
+                return;
+            }
+            SystemClock.sleep(Duration::from_millis(250)).await;
+        }
+        removed.unwrap();
     }
 }
 
