@@ -56,8 +56,6 @@ pub(super) struct Claimer {
     isolated_until: Option<Duration>,
     /// Whether the last claim may bring a task that must run alone.
     is_alone: bool,
-    /// Whether the last claim left due tasks behind.
-    has_backlog: bool,
 }
 
 /// A claim that was answered.
@@ -71,8 +69,7 @@ impl Claimer {
     pub(super) fn new(core: Arc<Core>, runner: Arc<Runner>, ahead: Ahead) -> Self {
         let pace = Pace::new(core.config.wake);
         let order = QueueOrder::new(&core.config);
-        let (isolated_until, is_alone, has_backlog) = (None, false, false);
-        Self { core, runner, ahead, pace, order, isolated_until, is_alone, has_backlog }
+        Self { core, runner, ahead, pace, order, isolated_until: None, is_alone: false }
     }
 
     /// Claims until `stop`. Claims that are under way are waited for, so that their tasks can be
@@ -107,8 +104,8 @@ impl Claimer {
     ///
     /// May be dropped and asked again.
     async fn wait(&mut self, hints: &HintBox, under_way: usize) {
-        let steady = self.core.clock.steady();
-        self.core.slots.stretch(if self.has_backlog { self.core.line.beyond(steady) } else { 0 });
+        let beyond = || self.core.line.beyond(self.core.clock.steady());
+        self.core.slots.stretch(if self.pace.has_backlog() { beyond() } else { 0 });
         if under_way > 0 {
             if under_way >= CLAIMS_IN_FLIGHT_MAX || !self.pace.is_busy() || self.is_alone {
                 std::future::pending::<()>().await;
@@ -159,7 +156,7 @@ impl Claimer {
         let most = (core.slots.room() / 2).max(HALVED_ABOVE).min(core.store.claim_max());
         let limit = core.slots.free().min(most).clamp(1, BATCH_MAX);
         // A hint is for a node that has a slot for what is hinted at.
-        let wait = self.pace.wants_hints() && core.slots.beyond(limit) == 0;
+        let wait = self.pace.wants_hints() && !core.slots.would_exceed(limit);
         let suspects = core.slots.suspect_room();
         core.slots.reserve(limit);
         self.is_alone = suspects.idle;
@@ -183,8 +180,7 @@ impl Claimer {
         self.core.slots.take(count, claim.limit);
         let Some(Answered { sent, claimed }) = answered else { return };
         self.pace.learn(claim.limit, &claimed);
-        self.has_backlog = claimed.more || count == claim.limit;
-        if !self.has_backlog && !claim.wait && self.pace.wants_hints() {
+        if !self.pace.has_backlog() && !claim.wait && self.pace.wants_hints() {
             // The next claim, for which there is a slot, asks for hints.
             self.pace.hint();
         }

@@ -28,6 +28,7 @@ pub(super) struct Pace {
     has_hints: bool,
     poll_every: Duration,
     fruitless: u32,
+    has_backlog: bool,
     next: Next,
 }
 
@@ -45,7 +46,8 @@ impl Pace {
     /// The first claim is made at once.
     pub(super) fn new(wake: Wake) -> Self {
         let poll_every = ADAPTIVE_MIN;
-        Self { wake, has_hints: true, poll_every, fruitless: 0, next: Next::AtOnce }
+        let (has_hints, has_backlog) = (true, false);
+        Self { wake, has_hints, poll_every, fruitless: 0, has_backlog, next: Next::AtOnce }
     }
 
     /// Notes whether hints come.
@@ -64,7 +66,8 @@ impl Pace {
         self.fruitless = if is_empty { self.fruitless.saturating_add(1) } else { 0 };
         self.poll_every =
             if is_empty { (self.poll_every * 2).min(ADAPTIVE_MAX) } else { ADAPTIVE_MIN };
-        self.next = if claimed.tasks.len() == limit || claimed.more {
+        self.has_backlog = claimed.tasks.len() == limit || claimed.more;
+        self.next = if self.has_backlog {
             Next::AtOnce
         } else {
             claimed.next_run_at.map_or(Next::Unknown, Next::At)
@@ -95,7 +98,12 @@ impl Pace {
         }
     }
 
-    /// Whether the last claim left due tasks behind.
+    /// Whether the last claim left tasks behind, as far as it could see.
+    pub(super) fn has_backlog(&self) -> bool {
+        self.has_backlog
+    }
+
+    /// Whether there may be more right now, and what was asked for last was there.
     pub(super) fn is_busy(&self) -> bool {
         self.next == Next::AtOnce && self.fruitless == 0
     }

@@ -296,7 +296,6 @@ impl Runner {
     /// Decides what becomes of the task, passes that on, and frees the slot; if something must be waited
     /// for, answers what does the rest. A run that goes on for long should not carry its size.
     fn end(&self, run: Arc<Run>, end: CallEnd) -> Option<Waiting<'_>> {
-        let crashes = run.task.crashes;
         if matches!(end.outcome, Outcome::Released) && self.core.is_draining() {
             return Some(Box::pin(async move {
                 // The hint of what is handed back is for others.
@@ -304,23 +303,16 @@ impl Runner {
                 if let Some(passed_on) = self.pass_on(run, end) {
                     passed_on.await;
                 }
-                self.core.slots.give_back(crashes);
             }));
         }
-
-        let Some(passed_on) = self.pass_on(run, end) else {
-            self.core.slots.give_back(crashes);
-            return None;
-        };
-        Some(Box::pin(async move {
-            passed_on.await;
-            self.core.slots.give_back(crashes);
-        }))
+        self.pass_on(run, end)
     }
 
-    /// Passes on what becomes of a task; if there is no room for that yet, answers what waits for it.
+    /// Passes on what becomes of a task and frees its slot; if there is no room for that yet, answers what
+    /// waits for it.
     fn pass_on(&self, run: Arc<Run>, end: CallEnd) -> Option<Waiting<'_>> {
         let CallEnd { outcome, took, ended_at, traced, log } = end;
+        let crashes = run.task.crashes;
         let inside = log.as_deref().map(tracing::Span::enter);
         run.enter(Phase::Ended);
         debug!(task.id = %run.task.id, ?outcome, "a run ended");
@@ -342,9 +334,13 @@ impl Runner {
 
         let ack = traced.and_then(|run_span| ack(&self.core, &run_span, &item, run.task.attempt));
         match self.verdicts.try_send(Decided { item, run, ended, took, ack }) {
-            Ok(()) | Err(TrySendError::Closed(_)) => None,
+            Ok(()) | Err(TrySendError::Closed(_)) => {
+                self.core.slots.give_back(crashes);
+                None
+            }
             Err(TrySendError::Full(decided)) => Some(Box::pin(async move {
                 let _only_fails_when_the_node_is_gone = self.verdicts.send(decided).await;
+                self.core.slots.give_back(crashes);
             })),
         }
     }

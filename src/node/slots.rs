@@ -68,9 +68,9 @@ impl Slots {
         self.free() > 0 && (self.taken() < self.total || self.are_mostly_free())
     }
 
-    /// How many of `count` tasks would find no free slot.
-    pub(super) fn beyond(&self, count: usize) -> usize {
-        (self.taken() + count).saturating_sub(self.total).min(count)
+    /// Whether with `count` more tasks there would be more than slots.
+    pub(super) fn would_exceed(&self, count: usize) -> bool {
+        self.taken() + count > self.total
     }
 
     /// Lets so many more tasks be taken than there are slots.
@@ -198,6 +198,25 @@ mod tests {
         assert_eq!(slots.free(), 0);
         slots.give_back(4);
         assert_eq!(slots.free(), 32);
+    }
+
+    #[test]
+    fn a_node_that_stretches_takes_some_when_a_slot_or_half_of_all_is_free() {
+        let slots = Slots::new(10);
+        slots.take(10, 0);
+        assert_eq!((slots.free(), slots.want_some(), slots.are_exceeded()), (0, false, false));
+
+        slots.stretch(30);
+        assert_eq!((slots.free(), slots.want_some(), slots.would_exceed(1)), (30, true, true));
+        slots.take(15, 0);
+        assert_eq!((slots.free(), slots.want_some(), slots.are_exceeded()), (15, false, true));
+        assert_eq!((slots.held(), slots.used()), (25, 10));
+
+        slots.stretch(0);
+        assert_eq!(slots.free(), 0);
+        (0..16).for_each(|_| slots.give_back(0));
+        assert_eq!((slots.free(), slots.want_some(), slots.would_exceed(1)), (1, true, false));
+        assert!(slots.would_exceed(2));
     }
 
     #[test]
