@@ -163,7 +163,8 @@ impl Scheduler {
 
     /// Adds one task; one with the same id is replaced.
     ///
-    /// Cost: one round trip, and one more for a cron task without `run_at`.
+    /// Cost: one round trip, one more for a cron task without `run_at`, and on Redis one more if the id
+    /// is taken.
     ///
     /// # Errors
     ///

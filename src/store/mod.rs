@@ -140,7 +140,7 @@ pub trait Tasks: Send + Sync {
     /// when a task of it runs by now. Only a task that has ended *and* gone in between is added
     /// again.
     ///
-    /// Cost: one round trip.
+    /// Cost: one round trip; on Redis two for a single task whose id is taken.
     ///
     /// # Errors
     ///

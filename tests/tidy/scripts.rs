@@ -8,7 +8,7 @@ use crate::source::rust_files;
 const HEADER: &[&str] = &["ARGV", "REPLY", "GUARDS", "COST", "WHY"];
 
 /// What scripts include, so it has no first line of its own.
-const PARTS: &[&str] = &["prelude", "claims", "hints", "leader", "tasks"];
+const PARTS: &[&str] = &["prelude", "calls", "claims", "hints", "leader", "tasks"];
 
 #[test]
 fn no_script_stands_in_rust() {

@@ -1,6 +1,7 @@
 //! Adds, as arguments of a script: tasks that have much in common share what they have in common.
 
 use std::collections::HashMap;
+use std::io::Write;
 
 use redis::Cmd;
 use redis::RedisWrite;
@@ -81,6 +82,53 @@ impl ToRedisArgs for Kept<'_> {
 }
 
 impl ToSingleRedisArg for Kept<'_> {}
+
+/// A spec behind what a record has between `created_at` and it.
+struct Rest<'a> {
+    request: &'a str,
+    spec: &'a Spec,
+}
+
+impl ToRedisArgs for Rest<'_> {
+    fn write_redis_args<W: ?Sized + RedisWrite>(&self, out: &mut W) {
+        let mut out = out.writer_for_next_arg();
+        writeln!(out, "\t\t{}\tC", self.request)
+            .and_then(|()| Ok(serde_json::to_writer(out, self.spec)?))
+            .expect("a checked spec can be written as JSON");
+    }
+}
+
+impl ToSingleRedisArg for Rest<'_> {}
+
+/// The task of an add that has only one, which needs a record and a place in a lane and nothing else.
+pub(super) fn plain(add: &Add) -> Option<&NewTask> {
+    let [task] = add.tasks.as_slice() else { return None };
+    let spec = &task.spec;
+    let is_plain = spec.group_id.is_none()
+        && spec.unique_key.is_none()
+        && task.expires.is_none()
+        && task.paused.is_none();
+    is_plain.then_some(task)
+}
+
+/// Writes what the script of single adds takes.
+pub(super) fn push_plain(call: &mut Cmd, add: &Add, task: &NewTask) {
+    let Places { callback, priority, queue, kind, .. } = Places::of(&task.spec);
+    call.arg(task.id.as_str())
+        .arg(format!("{priority}:{queue}"))
+        .arg(moment(task.run_at))
+        .arg(format!("{callback}\t{priority}\t{queue}\t\t\t{kind}\t"))
+        .arg(Rest { request: add.request.as_str(), spec: &task.spec });
+}
+
+/// Reads when a plain task was added; `None` if it was not, because something is in its way.
+pub(super) fn read_plain(answer: &str) -> Result<Option<Added>> {
+    if answer.is_empty() {
+        return Ok(None);
+    }
+    let now = answer.parse().map_err(|_| unreadable("add", answer))?;
+    Ok(Some(Added { now: Timestamp::from_us(now), outcomes: vec![AddOutcome::Created] }))
+}
 
 /// Tasks of an add that are sent together, by their places in it.
 struct Block<'a> {

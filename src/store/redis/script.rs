@@ -20,7 +20,8 @@ const PRELUDE: &str = include_str!("lua/prelude.lua");
 const INCLUDE: &str = "-- include ";
 
 /// What scripts may include.
-const PARTS: [(&str, &str); 4] = [
+const PARTS: [(&str, &str); 5] = [
+    ("calls", include_str!("lua/calls.lua")),
     ("claims", include_str!("lua/claims.lua")),
     ("hints", include_str!("lua/hints.lua")),
     ("leader", include_str!("lua/leader.lua")),
@@ -99,6 +100,7 @@ macro_rules! scripts {
 scripts! {
     ACK = of "lua/ack.lua",
     ADD = of "lua/add.lua",
+    ADD_ONE = of "lua/add_one.lua",
     CAMPAIGN = of "lua/campaign.lua",
     CHANGE = of "lua/change.lua",
     CLAIM = of "lua/claim.lua",

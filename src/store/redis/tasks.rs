@@ -42,6 +42,14 @@ use super::verdict::moment;
 #[async_trait]
 impl Tasks for RedisStore {
     async fn add(&self, add: &Add) -> Result<Added> {
+        if let Some(task) = add::plain(add) {
+            let mut call = self.call(&script::ADD_ONE);
+            add::push_plain(&mut call, add, task);
+            let answer: String = self.run("add", &script::ADD_ONE, call).await?;
+            if let Some(added) = add::read_plain(&answer)? {
+                return Ok(added);
+            }
+        }
         let mut call = self.call(&script::ADD);
         let order = add::push(&mut call, add);
         let answer: String = self.run("add", &script::ADD, call).await?;

@@ -131,6 +131,20 @@ async fn a_task_that_was_removed_while_it_ran_waits_for_that_run_when_it_comes_a
     let old = shed.running(task("a")).await;
     shed.change(Action::Remove, &["a"]).await;
 
+    assert_eq!(shed.add([task("a")]).await, [Created]);
+    assert!(shed.claim(&claim()).await.tasks.is_empty());
+    assert_eq!(shed.complete(&old).await, Acked::Stale);
+
+    assert_eq!(shed.claim_ids(&claim()).await, ["a"]);
+}
+
+/// Guards T3 where tasks are added together, which a store may do in another way.
+#[tokio::test]
+async fn a_task_that_was_removed_while_it_ran_waits_for_that_run_when_it_comes_with_others() {
+    let shed = super::shed().await;
+    let old = shed.running(task("a")).await;
+    shed.change(Action::Remove, &["a"]).await;
+
     assert_eq!(shed.add([task("b"), task("a")]).await, [Created, Created]);
     assert_eq!(shed.claim_ids(&claim()).await, ["b"]);
     assert_eq!(shed.complete(&old).await, Acked::Stale);

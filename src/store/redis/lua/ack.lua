@@ -17,6 +17,7 @@ WHY     What a task runs under decides. A run that was replaced or removed lets 
         successor can run, and its outcome is stale.
         What only rare outcomes need is made when the first of them is met.
 ]]
+-- include calls
 -- include hints
 -- include claims
 local replies = {}

@@ -28,7 +28,8 @@ local FIRST, BLOCKS = 6, 6 + count
 local records = call('HMGET', P .. 'rec', unpack(ARGV, FIRST, BLOCKS - 1))
 local has_ghosts, is_awaited = false, false
 if call('EXISTS', P .. 'ghost', P .. 'wants') > 0 then
-  has_ghosts, is_awaited = exists('ghost'), exists('wants')
+  has_ghosts = call('EXISTS', P .. 'ghost') == 1
+  is_awaited = call('EXISTS', P .. 'wants') == 1
 end
 local is_usual = ARGV[4] == '1' and not has_ghosts
 for i = 1, count do
@@ -85,6 +86,7 @@ if is_usual then
   return NOW .. '\t' .. string.rep('C', count)
 end
 
+-- include calls
 -- include claims
 -- include tasks
 local keep_existing = ARGV[3] == 'k'

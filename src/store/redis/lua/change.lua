@@ -15,6 +15,7 @@ GUARDS  T8 a task that was paused, cancelled or removed stands in no lane when t
 COST    about ten calls per task; a group is one step, however many tasks it has
 WHY     A task that already is as asked counts as affected, so that a repeat answers the same.
 ]]
+-- include calls
 -- include hints
 -- include claims
 -- include tasks

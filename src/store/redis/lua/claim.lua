@@ -23,6 +23,7 @@ WHY     What is met first leaves its lane whatever becomes of it, so lanes are c
         A look is for who chooses between partitions: it neither reserves nor hints, and says of a
         task that must run alone that there is more, so that a claim comes and finds out.
 ]]
+-- include calls
 -- include hints
 local claim, process = ARGV[2], ARGV[4]
 local horizon_us = now + tonumber(ARGV[8])

@@ -10,6 +10,7 @@ GUARDS  none
 COST    about six lookups per task
 WHY     It writes nothing, so it answers while a store refuses writes.
 ]]
+-- include calls
 -- include hints
 -- include claims
 -- include tasks

@@ -64,7 +64,7 @@ local function finish()
       call('HDEL', P .. 'counts', field)
     end
   end
-  if next(hints) and exists('wants') then
+  if next(hints) and call('EXISTS', P .. 'wants') == 1 then
     for _, wish in pairs(hints) do wake(wish) end
   end
 end

@@ -15,6 +15,7 @@ COST    O(claims * log leases); the tasks under a lease are not touched
 WHY     A lease that has expired and was not reclaimed is prolonged, so that work is not thrown
         away when the server itself was slow. A full server must not cost a lease.
 ]]
+-- include calls
 -- include hints
 -- include leader
 local drain = 0

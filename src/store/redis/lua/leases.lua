@@ -16,6 +16,7 @@ WHY     The look is itself a write: a store that refuses writes refuses the rene
         not look as if its leases had ended by themselves.
         A process that has beaten after the lease's last renewal lives, and did not know the claim.
 ]]
+-- include calls
 -- include leader
 -- include hints
 -- include claims

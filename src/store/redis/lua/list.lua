@@ -13,6 +13,7 @@ WHY     Walks what a task stays in while it matches: its group, the running ones
         alike, else all records. Lanes are not walked: a task moves between them and could be
         missed.
 ]]
+-- include calls
 -- include hints
 -- include claims
 -- include tasks

@@ -14,6 +14,7 @@ COST    about ten calls per entry
 WHY     The audit walks all records, some at each call, from where it stood; a task that is
         running under a claim without a lease would be lost without it.
 ]]
+-- include calls
 -- include leader
 -- include hints
 -- include claims

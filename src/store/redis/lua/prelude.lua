@@ -54,14 +54,3 @@ local function moment(text)
 end
 
 if KEYS[2] then call('SET', KEYS[2], '', 'PX', 60000) end
-
-local function exists(name)
-  return call('EXISTS', P .. name) == 1
-end
-
--- Calls `command` with `items` behind `key`, a bounded number at a time.
-local function in_parts(command, key, items)
-  for first = 1, #items, 1000 do
-    call(command, key, unpack(items, first, math.min(first + 999, #items)))
-  end
-end

@@ -13,6 +13,7 @@ GUARDS  L1 an older term changes nothing; T5 a lease with another end is left al
 COST    about twenty calls per task
 WHY     Tasks that no verdict names stay with the lease: it is looked at again.
 ]]
+-- include calls
 -- include leader
 -- include hints
 -- include claims

@@ -17,6 +17,7 @@ WHY     No allow-oom: a full server refuses the whole batch before anything is w
         Nothing that exists is touched, so a repeat is harmless; keys that earlier tasks of the
         batch take are remembered in `taken`, because everything is read before the first write.
 ]]
+-- include calls
 -- include hints
 -- include claims
 -- include tasks

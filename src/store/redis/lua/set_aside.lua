@@ -11,6 +11,7 @@ GUARDS  T1 the record is kept as it is, and named by doctor and by every listing
 COST    a few calls per task
 WHY     Scripts never decode a spec, so only the claimer can find that it is damaged.
 ]]
+-- include calls
 -- include hints
 -- include claims
 -- include tasks
