@@ -203,7 +203,12 @@ async fn drained(store: Arc<dyn Store>, batch: usize) -> usize {
     tokio::join!(claiming, acking).0
 }
 
+/// The next tasks; `None` if nothing is due any more, also in claims that have not ended yet.
 async fn claimed(store: &Arc<dyn Store>, batch: usize) -> Option<Claimed> {
-    let claimed = store.claim(&claim(batch)).await.unwrap();
-    (!claimed.tasks.is_empty()).then_some(claimed)
+    loop {
+        let claimed = store.claim(&claim(batch)).await.unwrap();
+        if !claimed.tasks.is_empty() || !claimed.more {
+            return (!claimed.tasks.is_empty()).then_some(claimed);
+        }
+    }
 }
