@@ -6,7 +6,6 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use serde::Deserialize;
 use serde_json::json;
 use taskshed::Node;
 use taskshed::clock::Clock;
@@ -22,6 +21,7 @@ use crate::place::Place;
 use crate::report::Figure;
 use crate::report::of;
 use crate::report::quantile;
+use crate::work::Arguments;
 use crate::work::add;
 use crate::work::drained;
 use crate::work::nodes;
@@ -81,11 +81,6 @@ async fn bare(seconds: usize) -> Vec<i64> {
         at += step;
     }
     lags
-}
-
-#[derive(Deserialize)]
-struct Arguments {
-    number: usize,
 }
 
 /// How late each task started. There is no lock: a thread that holds one may be put to sleep for

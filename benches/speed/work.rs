@@ -28,9 +28,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::place::Place;
 
+/// How often an ack is sent again that other calls were in the way of.
+const ACKED_AGAIN_MAX: usize = 20;
+
 #[derive(Deserialize)]
-struct Arguments {
-    number: usize,
+pub(crate) struct Arguments {
+    pub(crate) number: usize,
 }
 
 /// Makes the task of a number.
@@ -126,12 +129,13 @@ pub(crate) fn claim(limit: usize) -> store::Claim {
 /// Hands claimed tasks back as completed, again if other calls were in the way.
 pub(crate) async fn ack(store: &Arc<dyn Store>, claimed: &store::Claimed) {
     let items: Vec<_> = claimed.tasks.iter().map(completed).collect();
-    let acked = loop {
-        match store.ack(&items).await {
-            Err(store::Error::Unavailable { method, source }) => eprintln!("{method}: {source}"),
-            answer => break answer.unwrap(),
-        }
-    };
+    let mut answer = store.ack(&items).await;
+    for _ in 0..ACKED_AGAIN_MAX {
+        let Err(store::Error::Unavailable { method, source }) = &answer else { break };
+        eprintln!("{method}: {source}");
+        answer = store.ack(&items).await;
+    }
+    let acked = answer.unwrap();
     assert!(acked.iter().all(|one| *one == store::Acked::Done));
 }
 

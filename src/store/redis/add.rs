@@ -1,7 +1,6 @@
 //! Adds, as arguments of a script: tasks that have much in common share what they have in common.
 
 use std::collections::HashMap;
-use std::io::Write;
 
 use redis::Cmd;
 use redis::RedisWrite;
@@ -83,23 +82,6 @@ impl ToRedisArgs for Kept<'_> {
 
 impl ToSingleRedisArg for Kept<'_> {}
 
-/// A spec behind what a record has between `created_at` and it.
-struct Rest<'a> {
-    request: &'a str,
-    spec: &'a Spec,
-}
-
-impl ToRedisArgs for Rest<'_> {
-    fn write_redis_args<W: ?Sized + RedisWrite>(&self, out: &mut W) {
-        let mut out = out.writer_for_next_arg();
-        writeln!(out, "\t\t{}\tC", self.request)
-            .and_then(|()| Ok(serde_json::to_writer(out, self.spec)?))
-            .expect("a checked spec can be written as JSON");
-    }
-}
-
-impl ToSingleRedisArg for Rest<'_> {}
-
 /// The task of an add that has only one, which needs a record and a place in a lane and nothing else.
 pub(super) fn plain(add: &Add) -> Option<&NewTask> {
     let [task] = add.tasks.as_slice() else { return None };
@@ -118,7 +100,8 @@ pub(super) fn push_plain(call: &mut Cmd, add: &Add, task: &NewTask) {
         .arg(format!("{priority}:{queue}"))
         .arg(moment(task.run_at))
         .arg(format!("{callback}\t{priority}\t{queue}\t\t\t{kind}\t"))
-        .arg(Rest { request: add.request.as_str(), spec: &task.spec });
+        .arg(add.request.as_str())
+        .arg(Kept(&task.spec));
 }
 
 /// Reads when a plain task was added; `None` if it was not, because something is in its way.

@@ -1,4 +1,4 @@
-//! Tasks in Redis: every method of the contract is one script, which the server runs as one step.
+//! Tasks in Redis: each call is one script, which the server runs as one step.
 //!
 //! `keys` lists what is kept where, the scripts in `lua/` say what they guard. No policy lives
 //! there: acks and reclaims carry finished verdicts, and scripts never decode a spec (their JSON
