@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use mysql_async::Row;
 use mysql_async::prelude::Queryable;
 use serde_json::json;
 use taskshed::clock::Clock;
@@ -179,6 +180,38 @@ async fn a_row_that_is_held_for_long_delays_a_step_and_does_not_fail_it() {
 
     assert!(added.is_ok(), "{added:?}");
     assert!(store.steps().repeated > 0, "it waited longer than a row is waited for");
+}
+
+/// What ends beside tasks that somebody holds waits for nobody, however few tasks there are.
+#[tokio::test]
+async fn an_ack_holds_no_rows_of_other_runs() {
+    let server = MariadbServer::start(&[]);
+    let store = ready(&server).await;
+    let claimed = async |name: String| {
+        store.add(&add([task(&name).unique_key(&name)])).await.unwrap();
+        store.claim(&claim()).await.unwrap().tasks.remove(0)
+    };
+    let other = claimed("other".into()).await;
+    let mut items = Vec::new();
+    for at in 0..10 {
+        items.push(completed(&claimed(format!("t{at}")).await));
+    }
+    let mut holder = operator(&server).await;
+    holder.query_drop("START TRANSACTION").await.unwrap();
+    for (table, column, name) in [
+        ("task", "id", "other"),
+        ("unique_key", "name", "other"),
+        ("lease", "claim", other.lease.unwrap().claim_id.as_str()),
+    ] {
+        let hold = format!("SELECT * FROM {table} WHERE ns = 1 AND {column} = '{name}' FOR UPDATE");
+        let held: Vec<Row> = holder.query(hold).await.unwrap();
+        assert_eq!(held.len(), 1, "{table}");
+    }
+
+    let acked = store.ack(&items).await.unwrap();
+
+    assert_eq!(acked, [Acked::Done; 10]);
+    assert_eq!(store.steps().repeated, 0, "it waited for a row");
 }
 
 #[tokio::test]

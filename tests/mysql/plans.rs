@@ -22,8 +22,15 @@ use super::requests::claim;
 use super::requests::task;
 
 /// Statements that read all rows of a small table, or count tasks on purpose.
-const BROAD: &[&str] =
-    &["lease_all", "lease_remote", "node_all", "place_counts", "queue_all", "running_counts"];
+const BROAD: &[&str] = &[
+    "drain_forget",
+    "lease_all",
+    "lease_remote",
+    "node_all",
+    "place_counts",
+    "queue_all",
+    "running_counts",
+];
 
 const TASKS: &str = "INSERT INTO task (ns, id, place, due, state, queue, group_id, run_at,
     planned_at, created_at, expiring_at, parked, attempt, crashes, request, outcome, cancel_asked, spec)
@@ -101,7 +108,8 @@ async fn plans(conn: &mut Conn, names: &[&str]) -> (usize, Vec<String>) {
                 |column: &str| step.get::<Option<String>, _>(column).flatten().unwrap_or_default();
             let (table, how, extra) = (get("table"), get("type"), get("Extra"));
             let is_table = !table.is_empty() && !table.starts_with('<') && table != "found";
-            let is_broad = is_table && (how == "ALL" || how == "index");
+            let is_by_namespace = how == "ref" && get("ref") == "const" && holds_rows(&text);
+            let is_broad = is_table && (how == "ALL" || how == "index" || is_by_namespace);
             if is_broad || extra.contains("filesort") {
                 broken.push(format!(
                     "{name}: {table} {how} {} {} {extra}",
@@ -112,6 +120,10 @@ async fn plans(conn: &mut Conn, names: &[&str]) -> (usize, Vec<String>) {
         }
     }
     (looked_at, broken)
+}
+
+fn holds_rows(text: &str) -> bool {
+    !text.starts_with("SELECT") || text.contains("\nFOR UPDATE") || text.contains("\nLOCK IN")
 }
 
 /// Those of the future are never read, however urgent they are.

@@ -11,7 +11,8 @@ use std::fmt::Write;
 ///
 /// What stands in `/*! … */` is read by MariaDB and MySQL, and is a comment to SQLite. There it names
 /// the index: of a table that is nearly empty these servers would read all rows instead, and lock
-/// those of others.
+/// those of others. They would do the same with all rows of the namespace where the index holds
+/// whatever the statement looks at, so what locks rows asks about a column outside of it.
 #[derive(Debug)]
 pub(in crate::store) struct Statement {
     /// Its file, header included.

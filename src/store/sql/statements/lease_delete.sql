@@ -4,3 +4,4 @@
 DELETE /*! lease */ FROM lease /*! FORCE INDEX (PRIMARY) */
 WHERE ns = ?
   AND claim IN (?*)
+  /*! AND node IS NOT NULL */

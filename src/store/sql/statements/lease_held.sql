@@ -7,5 +7,6 @@ SELECT claim
 FROM lease /*! FORCE INDEX (PRIMARY) */
 WHERE ns = ?
   AND claim IN (?*)
+  /*! AND node IS NOT NULL */
 ORDER BY claim
 FOR UPDATE

@@ -7,3 +7,4 @@ DELETE /*! stop */ FROM stop /*! FORCE INDEX (stop_task) */
 WHERE ns = ?
   AND id IN (?*)
   AND claim <> ''
+  /*! AND fence IS NOT NULL */

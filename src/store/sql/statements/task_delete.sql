@@ -6,3 +6,4 @@
 DELETE /*! task */ FROM task /*! FORCE INDEX (PRIMARY) */
 WHERE ns = ?
   AND id IN (?*)
+  /*! AND spec IS NOT NULL */

@@ -4,3 +4,4 @@
 DELETE /*! unique_key */ FROM unique_key /*! FORCE INDEX (PRIMARY) */
 WHERE ns = ?
   AND name IN (?*)
+  /*! AND id IS NOT NULL */
