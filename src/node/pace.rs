@@ -63,7 +63,9 @@ impl Pace {
     /// Learns from the reply to a claim of `limit` tasks.
     pub(super) fn learn(&mut self, limit: usize, claimed: &Claimed) {
         let is_empty = claimed.tasks.is_empty();
-        self.fruitless = if is_empty { self.fruitless.saturating_add(1) } else { 0 };
+        let horizon = claimed.now.plus(CLAIM_AHEAD);
+        let seems_due = claimed.more || claimed.next_run_at.is_some_and(|at| at <= horizon);
+        self.fruitless = if is_empty && seems_due { self.fruitless.saturating_add(1) } else { 0 };
         self.poll_every =
             if is_empty { (self.poll_every * 2).min(ADAPTIVE_MAX) } else { ADAPTIVE_MIN };
         self.has_backlog = claimed.tasks.len() == limit || claimed.more;
@@ -171,6 +173,20 @@ mod tests {
             .collect();
 
         assert_eq!(waits, [10, 20, 40, 80, 160, 320, 500, 500, 500]);
+    }
+
+    #[test]
+    fn a_node_that_found_nothing_for_long_is_there_when_the_next_task_is_due() {
+        for has_hints in [true, false] {
+            let mut pace = Pace::new(Wake::EventDriven);
+            pace.set_hints(has_hints);
+            let run_at = NOW.plus(Duration::from_millis(300));
+            for _ in 0..20 {
+                pace.learn(8, &empty(Some(run_at)));
+            }
+
+            assert_eq!(pace.wait(NOW, 0.0), Duration::from_millis(250));
+        }
     }
 
     #[test]
