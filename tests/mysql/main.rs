@@ -14,6 +14,7 @@ mod cutter;
 mod disk;
 mod faults;
 mod fixture;
+mod fronts;
 mod plans;
 mod schema;
 

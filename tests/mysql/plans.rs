@@ -169,7 +169,7 @@ fn filled(file: &str, names: &[&str]) -> String {
     let list = format!("('{}')", names.join("', '"));
     let text = lines.collect::<Vec<_>>().join("\n").replace("(?*)", &list);
     let mut filled = String::new();
-    for piece in text.split_inclusive('?') {
+    for (at, piece) in text.split_inclusive('?').enumerate() {
         let Some(before) = piece.strip_suffix('?') else {
             filled.push_str(piece);
             continue;
@@ -177,11 +177,12 @@ fn filled(file: &str, names: &[&str]) -> String {
         filled.push_str(before);
         let before = before.trim_end().trim_end_matches(['=', '<', '>', ' ']);
         let column = before.rsplit([' ', '.', '(', ',']).next().unwrap_or_default();
-        filled.push_str(match column {
-            "ns" => "1",
-            "place" => "'l:q1:2:4:'",
-            "id" | "name" | "claim" | "group_id" | "node" | "process" => "'x'",
-            _ => "100",
+        filled.push_str(&match column {
+            "ns" => "1".to_owned(),
+            "place" => "'l:q1:2:4:'".to_owned(),
+            "id" | "name" | "claim" | "group_id" | "node" | "process" => "'x'".to_owned(),
+            // A later bound of a range is above an earlier one.
+            _ => (100 + at).to_string(),
         });
     }
     filled

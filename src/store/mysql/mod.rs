@@ -44,6 +44,7 @@ use crate::store::Options;
 use crate::store::Result;
 use crate::store::Store;
 use crate::store::sql::Answer;
+use crate::store::sql::Fronts;
 use crate::store::sql::Step;
 use crate::store::sql::Trouble;
 
@@ -87,6 +88,7 @@ pub struct MysqlStore {
     options: Options,
     clock: Option<Arc<dyn Clock>>,
     counts: Arc<Counts>,
+    fronts: Arc<Fronts>,
     place: Place,
 }
 
@@ -128,7 +130,14 @@ impl MysqlStore {
             return Err(Error::Unusable { problem });
         }
         let link = Link::new(address, CONNECTIONS);
-        Ok(Self { link, options, clock: None, counts: Arc::default(), place: Place::default() })
+        Ok(Self {
+            link,
+            options,
+            clock: None,
+            counts: Arc::default(),
+            fronts: Arc::default(),
+            place: Place::default(),
+        })
     }
 
     /// The same store by another clock than the server's, so that tests own time.
@@ -188,8 +197,13 @@ impl MysqlStore {
         now: Timestamp,
     ) -> Answer<S::Reply> {
         let ns = self.ns(S::METHOD, session).await?;
-        let statements = &self.counts.statements;
-        let about = About { method: S::METHOD, ns, options: &self.options, statements };
+        let about = About {
+            method: S::METHOD,
+            ns,
+            options: &self.options,
+            fronts: &self.fronts,
+            statements: &self.counts.statements,
+        };
         step.take(&mut MysqlTx::new(session, about, now)).await
     }
 
@@ -270,6 +284,7 @@ impl Store for MysqlStore {
             options: self.options.clone(),
             clock: self.clock.clone(),
             counts: Arc::clone(&self.counts),
+            fronts: Arc::clone(&self.fronts),
             place: Place::default(),
         })
     }

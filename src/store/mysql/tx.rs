@@ -4,6 +4,7 @@
 //! them to keep them prepared on every connection.
 
 use std::fmt::Write;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
@@ -17,6 +18,7 @@ use crate::store::Options;
 use crate::store::sql::Answer;
 use crate::store::sql::Arg;
 use crate::store::sql::Columns;
+use crate::store::sql::Fronts;
 use crate::store::sql::Rows;
 use crate::store::sql::Statement;
 use crate::store::sql::Tx;
@@ -42,6 +44,7 @@ pub(super) struct About<'a> {
     pub(super) method: &'static str,
     pub(super) ns: i64,
     pub(super) options: &'a Options,
+    pub(super) fronts: &'a Arc<Fronts>,
     /// Counts what is sent.
     pub(super) statements: &'a AtomicU64,
 }
@@ -69,6 +72,10 @@ impl Tx for MysqlTx<'_, '_> {
 
     fn options(&self) -> &Options {
         self.about.options
+    }
+
+    fn fronts(&self) -> Option<Arc<Fronts>> {
+        Some(Arc::clone(self.about.fronts))
     }
 
     async fn rows(

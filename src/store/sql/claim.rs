@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use crate::domain::id::Callback;
 use crate::domain::id::ClaimId;
 use crate::domain::id::QueueName;
 use crate::domain::id::TaskId;
@@ -23,11 +22,16 @@ use crate::store::entry::Rank;
 
 use super::Answer;
 use super::Arg;
+use super::Columns;
 use super::Statement;
 use super::Step;
 use super::Tx;
 use super::entries;
 use super::entries::Changes;
+use super::front::Spot;
+use super::lanes;
+use super::lanes::Lanes;
+use super::lanes::wants;
 use super::place;
 use super::queues;
 use super::row;
@@ -35,8 +39,8 @@ use super::row::Reader;
 use super::row::unreadable;
 
 static CLAIM_KNOWN: Statement = Statement::new(include_str!("statements/claim_known.sql"));
-static PLACE_NEXT: Statement = Statement::new(include_str!("statements/place_next.sql"));
 static TASK_DUE: Statement = Statement::new(include_str!("statements/task_due.sql"));
+static TASK_DUE_AFTER: Statement = Statement::new(include_str!("statements/task_due_after.sql"));
 static TASK_UNDER: Statement = Statement::new(include_str!("statements/task_under.sql"));
 static TASK_START: Statement = Statement::new(include_str!("statements/task_start.sql"));
 static TASK_SET_ASIDE: Statement = Statement::new(include_str!("statements/task_set_aside.sql"));
@@ -63,14 +67,11 @@ impl Step for Peek {
         }
         let mut claimed = Claimed::nothing(tx.now());
         let queues = open_queues(tx, claim).await?;
-        for lane in lanes(tx, claim, &queues).await? {
-            if lane.first <= horizon {
-                return Ok(None);
-            }
-            if reaches(lane.lane.rank, claim.suspects) {
-                claimed.next_run_at = Some(earlier(claimed.next_run_at, lane.first));
-            }
+        let lanes = lanes::find(tx, claim, &queues).await?;
+        if lanes.found.iter().any(|lane| lane.first <= horizon) {
+            return Ok(None);
         }
+        foresee(&mut claimed, claim, claim.suspects, &lanes);
         Ok(Some(claimed))
     }
 }
@@ -108,18 +109,20 @@ impl Step for Claim {
             changes.write(tx).await?;
             claimed.tasks = lease(tx, self, taken).await?;
         }
-        for lane in lanes(tx, self, &queues).await? {
-            if reaches(lane.lane.rank, taking.room) {
-                claimed.next_run_at = Some(earlier(claimed.next_run_at, lane.first));
-                claimed.more |= lane.first <= horizon;
-            }
-        }
+        foresee(&mut claimed, self, taking.room, &lanes::find(tx, self, &queues).await?);
         Ok(claimed)
     }
 }
 
-fn earlier(known: Option<Timestamp>, at: Timestamp) -> Timestamp {
-    known.map_or(at, |known| known.min(at))
+/// Notes what is left for the claimer, and when it should ask again.
+fn foresee(claimed: &mut Claimed, claim: &Claim, room: SuspectRoom, lanes: &Lanes) {
+    let reached = lanes.found.iter().filter(|found| reaches(found.lane.rank, room));
+    let first = reached.map(|found| found.first).min();
+    let horizon = claimed.now.plus(claim.ahead);
+    claimed.more = first.is_some_and(|first| first <= horizon);
+    // A node asks before a task is due.
+    let again_at = lanes.again_at.map(|at| at.plus(claim.ahead));
+    claimed.next_run_at = first.into_iter().chain(again_at).min();
 }
 
 /// What is known of a claim's id.
@@ -143,59 +146,11 @@ async fn known<T: Tx>(tx: &mut T, claim: &Claim) -> Answer<Option<Known>> {
     })
 }
 
-/// A lane with tasks, and the moment from which its first one can be taken.
-struct Found {
-    lane: Lane,
-    first: Timestamp,
-}
-
 /// The queues of a claim that are known and not paused, in its order (T8).
 async fn open_queues<'a, T: Tx>(tx: &mut T, claim: &'a Claim) -> Answer<Vec<&'a QueueName>> {
     let gates = queues::known(tx, &claim.queues).await?;
     let is_open = |queue: &&QueueName| gates.get(*queue).is_some_and(|paused| !paused);
     Ok(claim.queues.iter().filter(is_open).collect())
-}
-
-/// The lanes of queues that a claim may take from, in the order of claiming.
-async fn lanes<T: Tx>(tx: &mut T, claim: &Claim, queues: &[&QueueName]) -> Answer<Vec<Found>> {
-    let mut found = Vec::new();
-    for queue in queues {
-        let (from, to) = place::lanes_of(queue);
-        for (text, first) in places(tx, &from, &to).await? {
-            let Some(lane) = place::lane(&text) else { continue };
-            if wants(claim, lane.callback.as_ref()) {
-                found.push(Found { lane, first });
-            }
-        }
-    }
-    Ok(found)
-}
-
-/// The places of a range where tasks stand, with the moment of the first one in each. Costs a round
-/// trip for each, and one more.
-pub(super) async fn places<T: Tx>(
-    tx: &mut T,
-    from: &str,
-    to: &str,
-) -> Answer<Vec<(String, Timestamp)>> {
-    let mut found: Vec<(String, Timestamp)> = Vec::new();
-    loop {
-        // No place is the beginning of its range itself.
-        let before = found.last().map_or(from, |(place, _)| place);
-        let rows = tx.rows(&PLACE_NEXT, vec![tx.ns().into(), before.into(), to.into()]).await?;
-        let Some(columns) = rows.into_iter().next() else { return Ok(found) };
-        let mut row = Reader::new(columns);
-        let place = row.text().map_err(unreadable)?;
-        found.push((place, row.moment().map_err(unreadable)?));
-    }
-}
-
-/// Whether the claimer takes tasks of a callback; of an ordinary lane it cannot be told.
-fn wants(claim: &Claim, callback: Option<&Callback>) -> bool {
-    match (&claim.callbacks, callback) {
-        (Some(callbacks), Some(callback)) => callbacks.contains(callback),
-        _ => true,
-    }
 }
 
 /// Whether the claimer could come back for a task of such a lane.
@@ -223,8 +178,9 @@ struct Taking<'a> {
 impl Taking<'_> {
     /// Takes tasks from the lanes, in their order. Answers whether the claimer is to become idle.
     async fn due<T: Tx>(&mut self, tx: &mut T, queues: &[&QueueName]) -> Answer<bool> {
-        let found = lanes(tx, self.claim, queues).await?;
-        let due: Vec<Lane> = found
+        let lanes = lanes::find(tx, self.claim, queues).await?;
+        let due: Vec<Lane> = lanes
+            .found
             .into_iter()
             .filter(|found| found.first <= self.horizon)
             .map(|found| found.lane)
@@ -252,6 +208,21 @@ impl Taking<'_> {
         Ok(false)
     }
 
+    /// The rows of due tasks in the place of a lane, held.
+    async fn due_in<T: Tx>(&self, tx: &mut T, place: &str, most: usize) -> Answer<Vec<Columns>> {
+        let mut args = vec![tx.ns().into(), place.into()];
+        let spot = tx.fronts().and_then(|fronts| fronts.spot(place, tx.now()));
+        let statement = match spot {
+            None => &TASK_DUE,
+            Some(Spot { due, id }) => {
+                args.extend([due.into(), id.into(), due.into()]);
+                &TASK_DUE_AFTER
+            }
+        };
+        args.extend([self.horizon.into(), most.into()]);
+        tx.rows(statement, args).await
+    }
+
     /// Whether the claimer has, or gets, the right to become idle for a suspect (N4).
     async fn reserve<T: Tx>(&self, tx: &mut T) -> Answer<bool> {
         let (now, process) = (tx.now(), self.claim.holder.process.as_str());
@@ -271,11 +242,10 @@ impl Taking<'_> {
 
     /// Meets up to `most` due tasks of a lane: each is taken, parked or found expired.
     async fn meet<T: Tx>(&mut self, tx: &mut T, lane: &Lane, most: usize) -> Answer<()> {
-        let now = tx.now();
-        let place = place::of_lane(lane);
-        let args = vec![tx.ns().into(), place.into(), self.horizon.into(), most.into()];
-        let mut damaged = Vec::new();
-        for columns in tx.rows(&TASK_DUE, args).await? {
+        let (now, place) = (tx.now(), place::of_lane(lane));
+        let rows = self.due_in(tx, &place, most).await?;
+        let (mut damaged, mut last, count) = (Vec::new(), None, rows.len());
+        for columns in rows {
             self.left -= 1;
             match lane.rank {
                 Rank::Three => self.room.three -= 1,
@@ -289,6 +259,7 @@ impl Taking<'_> {
                     continue;
                 }
             };
+            last = Some(Spot::of(entry.task.run_at, &entry.task.id));
             if entry.expires().is_some_and(|at| at <= now) {
                 self.changes.take(&entry);
                 if let Some(entry) = entry.end(TaskState::Expired, now, tx.options()) {
@@ -301,6 +272,9 @@ impl Taking<'_> {
                 entry.task.parked = true;
                 self.changes.put(entry, false);
             }
+        }
+        if let Some((fronts, last)) = tx.fronts().zip(last) {
+            fronts.took(place, last, count, now);
         }
         if !damaged.is_empty() {
             let ids = Arg::texts(damaged.iter().map(TaskId::as_str));

@@ -39,7 +39,9 @@ mod complete;
 mod election;
 mod entries;
 mod fetch;
+mod front;
 mod keep;
+mod lanes;
 mod leases;
 mod maintain;
 mod place;
@@ -49,6 +51,7 @@ mod row;
 mod statement;
 
 use std::future::Future;
+use std::sync::Arc;
 
 use crate::domain::time::Timestamp;
 use crate::store::Error;
@@ -71,6 +74,7 @@ pub(super) use add_in::Taken;
 pub(super) use claim::Peek;
 pub(super) use complete::Complete;
 pub(super) use fetch::Watch;
+pub(super) use front::Fronts;
 pub(super) use keep::Drain;
 pub(super) use maintain::AskCluster;
 pub(super) use queues::AskStats;
@@ -124,6 +128,11 @@ pub(super) trait Tx: Send {
 
     /// What the store was told when it was opened.
     fn options(&self) -> &Options;
+
+    /// How far busy lanes are known to be empty; `None` where rows that are gone cost nothing.
+    fn fronts(&self) -> Option<Arc<Fronts>> {
+        None
+    }
 
     /// The rows that a statement finds, in its order.
     fn rows(

@@ -1,0 +1,146 @@
+//! From where on a busy lane is looked at.
+//!
+//! MariaDB and MySQL keep the index entries of rows that moved on until they are purged, which MariaDB does once
+//! a second, and whoever looks for the first task of a lane passes by all of them: at 20,000 tasks a
+//! second, by as many. So a store remembers how far it has emptied its busy lanes, their *fronts*, and looks
+//! from there on.
+//!
+//! A front hides what comes to stand before it: a task that was added with a moment of the past, or that
+//! another node handed back. So each range of lanes is looked at from its beginning every [`LOOK_EVERY`], which bounds
+//! how late such a task is found, and whoever finds nothing due behind a front is told to ask again by
+//! then. Nothing is ever taken because of a front that would not be taken without it.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use crate::domain::id::TaskId;
+use crate::domain::time::Timestamp;
+
+/// A range with fronts is looked at from its beginning this often.
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// A front stays so far behind the present, so that what is added for now comes to stand behind it: an
+/// add takes a while from its now to its commit.
+const BEHIND: Duration = Duration::from_millis(100);
+
+/// A lane is busy if so many of its tasks were taken within [`BUSY_FOR`].
+const BUSY: usize = 64;
+
+/// How long it is busy then, at least: as long as MariaDB needs to purge what was taken.
+const BUSY_FOR: Duration = Duration::from_secs(1);
+
+/// The fronts of the busy lanes of a store, by their places.
+#[derive(Debug, Default)]
+pub(in crate::store) struct Fronts(Mutex<BTreeMap<String, Front>>);
+
+#[derive(Debug)]
+struct Front {
+    spot: Spot,
+    /// When the lane was last looked at from its beginning.
+    looked_at: Timestamp,
+    /// How many tasks were taken since then.
+    taken: usize,
+    since: Timestamp,
+}
+
+/// Where a lane is looked at from: behind this moment, and behind this id among those of the same moment.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Spot {
+    pub(super) due: Timestamp,
+    pub(super) id: String,
+}
+
+impl Spot {
+    pub(super) fn of(due: Timestamp, id: &TaskId) -> Self {
+        Self { due, id: id.to_string() }
+    }
+
+    fn before(due: Timestamp) -> Self {
+        Self { due, id: String::new() }
+    }
+}
+
+/// The fronts of a range, from which it may be looked at.
+#[derive(Debug)]
+pub(super) struct Fresh {
+    pub(super) spots: BTreeMap<String, Spot>,
+    /// When it must be looked at from its beginning again.
+    pub(super) until: Timestamp,
+}
+
+impl Fronts {
+    /// The fronts of busy lanes in a range; `None` if there is none, or the range is to be looked at from its beginning.
+    pub(super) fn fresh(&self, from: &str, to: &str, now: Timestamp) -> Option<Fresh> {
+        let fronts = self.lock();
+        let mut spots = BTreeMap::new();
+        let mut until = None;
+        for (place, front) in fronts.range(from.to_owned()..to.to_owned()) {
+            if !is_within(front.looked_at, LOOK_EVERY, now) {
+                return None;
+            }
+            if front.taken >= BUSY {
+                spots.insert(place.clone(), front.spot.clone());
+            }
+            until = until.max(Some(front.looked_at.plus(LOOK_EVERY)));
+        }
+        Some(Fresh { spots, until: until? }).filter(|fresh| !fresh.spots.is_empty())
+    }
+
+    /// From where on tasks of a lane may be taken.
+    pub(super) fn spot(&self, place: &str, now: Timestamp) -> Option<Spot> {
+        let fronts = self.lock();
+        let front = fronts.get(place)?;
+        let is_fresh = front.taken >= BUSY && is_within(front.looked_at, LOOK_EVERY, now);
+        is_fresh.then(|| front.spot.clone())
+    }
+
+    /// Notes that a range was looked at from its beginning, and where tasks were found.
+    pub(super) fn looked(
+        &self,
+        from: &str,
+        to: &str,
+        found: &[(String, Timestamp)],
+        now: Timestamp,
+    ) {
+        let mut fronts = self.lock();
+        fronts.retain(|place, front| {
+            if !(from..to).contains(&place.as_str()) {
+                return true;
+            }
+            front.looked_at = now;
+            if is_within(front.since, BUSY_FOR, now) {
+                return true;
+            }
+            let was_busy = front.taken >= BUSY;
+            (front.taken, front.since) = (0, now);
+            was_busy
+        });
+        for (place, first) in found {
+            if let Some(front) = fronts.get_mut(place) {
+                front.spot = front.spot.clone().min(Spot::before(*first));
+            }
+        }
+    }
+
+    /// Notes that so many tasks of a lane were taken, all up to `last`.
+    pub(super) fn took(&self, place: String, last: Spot, count: usize, now: Timestamp) {
+        let spot = last.min(Spot::before(now.minus(BEHIND)));
+        let mut fronts = self.lock();
+        let fresh = || Front { spot: spot.clone(), looked_at: now, taken: 0, since: now };
+        let front = fronts.entry(place).or_insert_with(fresh);
+        front.taken += count;
+        front.spot = spot;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Front>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a length that began at some moment is not over; it is after a clock was set back.
+fn is_within(began: Timestamp, length: Duration, now: Timestamp) -> bool {
+    (began..began.plus(length)).contains(&now)
+}

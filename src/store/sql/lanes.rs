@@ -1,0 +1,163 @@
+//! Which lanes of queues have tasks, and from when on.
+
+use std::ops::Bound;
+
+use crate::domain::id::Callback;
+use crate::domain::id::QueueName;
+use crate::domain::time::Timestamp;
+use crate::store::Claim;
+use crate::store::entry::Lane;
+
+use super::Answer;
+use super::Columns;
+use super::Statement;
+use super::Tx;
+use super::front::Fresh;
+use super::front::Spot;
+use super::place;
+use super::row::Reader;
+use super::row::unreadable;
+
+static PLACE_NEXT: Statement = Statement::new(include_str!("statements/place_next.sql"));
+static PLACE_FRONT: Statement = Statement::new(include_str!("statements/place_front.sql"));
+
+/// A place, and the moment of its first task.
+type First = (String, Timestamp);
+
+/// The lanes that a claim may take from, in the order of claiming.
+#[derive(Debug, Default)]
+pub(super) struct Lanes {
+    pub(super) found: Vec<Found>,
+    /// By when it should be looked again, because tasks may stand before a front.
+    pub(super) again_at: Option<Timestamp>,
+}
+
+/// A lane with tasks, and the moment from which its first one can be taken.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) lane: Lane,
+    pub(super) first: Timestamp,
+}
+
+/// The lanes of queues that a claim may take from, from their fronts on where those are fresh.
+///
+/// Costs a round trip for each lane, and one for each queue.
+pub(super) async fn find<T: Tx>(tx: &mut T, claim: &Claim, queues: &[&QueueName]) -> Answer<Lanes> {
+    let mut lanes = Lanes::default();
+    for queue in queues {
+        let (from, to) = place::lanes_of(queue);
+        let (fronts, now) = (tx.fronts(), tx.now());
+        let fresh = fronts.as_ref().and_then(|fronts| fronts.fresh(&from, &to, now));
+        let firsts = if let Some(fresh) = fresh {
+            lanes.again_at = lanes.again_at.into_iter().chain([fresh.until]).min();
+            behind_fronts(tx, &fresh, &from, &to).await?
+        } else {
+            let firsts = places(tx, &from, &to).await?;
+            if let Some(fronts) = fronts {
+                fronts.looked(&from, &to, &firsts, now);
+            }
+            firsts
+        };
+        for (text, first) in firsts {
+            let Some(lane) = place::lane(&text) else { continue };
+            if wants(claim, lane.callback.as_ref()) {
+                lanes.found.push(Found { lane, first });
+            }
+        }
+    }
+    Ok(lanes)
+}
+
+/// Whether the claimer takes tasks of a callback; of an ordinary lane it cannot be told.
+pub(super) fn wants(claim: &Claim, callback: Option<&Callback>) -> bool {
+    match (&claim.callbacks, callback) {
+        (Some(callbacks), Some(callback)) => callbacks.contains(callback),
+        _ => true,
+    }
+}
+
+/// The places of a range where tasks stand, with the moment of the first one in each. Costs a round
+/// trip for each, and one more.
+pub(super) async fn places<T: Tx>(tx: &mut T, from: &str, to: &str) -> Answer<Vec<First>> {
+    let mut found: Vec<First> = Vec::new();
+    loop {
+        // No place is the beginning of its range itself.
+        let before = found.last().map_or(from, |(place, _)| place);
+        let Some(next) = next(tx, before, to).await? else { return Ok(found) };
+        found.push(next);
+    }
+}
+
+/// The same, where some lanes have fronts.
+async fn behind_fronts<T: Tx>(
+    tx: &mut T,
+    fresh: &Fresh,
+    from: &str,
+    to: &str,
+) -> Answer<Vec<First>> {
+    let (mut found, mut before): (Vec<First>, _) = (Vec::new(), from.to_owned());
+    loop {
+        let mut later =
+            fresh.spots.range::<str, _>((Bound::Excluded(before.as_str()), Bound::Unbounded));
+        let Some((place, spot)) = later.next() else {
+            let Some(next) = next(tx, &before, to).await? else { return Ok(found) };
+            before.clone_from(&next.0);
+            found.push(next);
+            continue;
+        };
+        let end = later.next().map_or(to, |(place, _)| place);
+        let mut firsts = around(tx, &before, (place, spot), end).await?;
+        if let Some(at) = firsts.iter().position(|(found, _)| found < place) {
+            // Between it and the place there may be more.
+            firsts.truncate(at + 1);
+            before.clone_from(&firsts[at].0);
+        } else {
+            let beyond = firsts.last().map(|(found, _)| found).filter(|found| *found > place);
+            if beyond.is_none() && end == to {
+                found.extend(firsts);
+                return Ok(found);
+            }
+            before.clone_from(beyond.unwrap_or(place));
+        }
+        found.extend(firsts);
+    }
+}
+
+/// The place of a front where tasks stand behind it, the first place before that one, and the first one
+/// after it, in their order.
+async fn around<T: Tx>(
+    tx: &mut T,
+    before: &str,
+    (place, spot): (&str, &Spot),
+    end: &str,
+) -> Answer<Vec<First>> {
+    let (ns, due) = (tx.ns(), spot.due);
+    let args = vec![
+        ns.into(),
+        before.into(),
+        place.into(),
+        ns.into(),
+        place.into(),
+        due.into(),
+        spot.id.as_str().into(),
+        due.into(),
+        ns.into(),
+        place.into(),
+        end.into(),
+    ];
+    let rows = tx.rows(&PLACE_FRONT, args).await?;
+    let mut firsts = rows.into_iter().map(first).collect::<Answer<Vec<First>>>()?;
+    firsts.sort();
+    Ok(firsts)
+}
+
+async fn next<T: Tx>(tx: &mut T, before: &str, to: &str) -> Answer<Option<First>> {
+    let rows = tx.rows(&PLACE_NEXT, vec![tx.ns().into(), before.into(), to.into()]).await?;
+    rows.into_iter().next().map(first).transpose()
+}
+
+fn first(columns: Columns) -> Answer<First> {
+    let mut row = Reader::new(columns);
+    let place = row.text().map_err(unreadable)?;
+    Ok((place, row.moment().map_err(unreadable)?))
+}
