@@ -63,6 +63,13 @@ impl Spot {
     }
 }
 
+/// The first task that stands in a place.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct First {
+    pub(super) place: String,
+    pub(super) spot: Spot,
+}
+
 /// The fronts of a range, from which it may be looked at.
 #[derive(Debug)]
 pub(super) struct Fresh {
@@ -84,7 +91,7 @@ impl Fronts {
             if front.taken >= BUSY {
                 spots.insert(place.clone(), front.spot.clone());
             }
-            until = until.max(Some(front.looked_at.plus(LOOK_EVERY)));
+            until = until.into_iter().chain([front.looked_at.plus(LOOK_EVERY)]).min();
         }
         Some(Fresh { spots, until: until? }).filter(|fresh| !fresh.spots.is_empty())
     }
@@ -98,13 +105,7 @@ impl Fronts {
     }
 
     /// Notes that a range was looked at from its beginning, and where tasks were found.
-    pub(super) fn looked(
-        &self,
-        from: &str,
-        to: &str,
-        found: &[(String, Timestamp)],
-        now: Timestamp,
-    ) {
+    pub(super) fn looked(&self, from: &str, to: &str, found: &[First], now: Timestamp) {
         let mut fronts = self.lock();
         fronts.retain(|place, front| {
             if !(from..to).contains(&place.as_str()) {
@@ -118,9 +119,11 @@ impl Fronts {
             (front.taken, front.since) = (0, now);
             was_busy
         });
-        for (place, first) in found {
-            if let Some(front) = fronts.get_mut(place) {
-                front.spot = front.spot.clone().min(Spot::before(*first));
+        for First { place, spot } in found {
+            if let Some(front) = fronts.get_mut(place)
+                && *spot <= front.spot
+            {
+                front.spot = Spot::before(spot.due);
             }
         }
     }

@@ -12,6 +12,7 @@ use super::Answer;
 use super::Columns;
 use super::Statement;
 use super::Tx;
+use super::front::First;
 use super::front::Fresh;
 use super::front::Spot;
 use super::place;
@@ -20,9 +21,6 @@ use super::row::unreadable;
 
 static PLACE_NEXT: Statement = Statement::new(include_str!("statements/place_next.sql"));
 static PLACE_FRONT: Statement = Statement::new(include_str!("statements/place_front.sql"));
-
-/// A place, and the moment of its first task.
-type First = (String, Timestamp);
 
 /// The lanes that a claim may take from, in the order of claiming.
 #[derive(Debug, Default)]
@@ -58,10 +56,10 @@ pub(super) async fn find<T: Tx>(tx: &mut T, claim: &Claim, queues: &[&QueueName]
             }
             firsts
         };
-        for (text, first) in firsts {
-            let Some(lane) = place::lane(&text) else { continue };
+        for First { place, spot } in firsts {
+            let Some(lane) = place::lane(&place) else { continue };
             if wants(claim, lane.callback.as_ref()) {
-                lanes.found.push(Found { lane, first });
+                lanes.found.push(Found { lane, first: spot.due });
             }
         }
     }
@@ -76,13 +74,13 @@ pub(super) fn wants(claim: &Claim, callback: Option<&Callback>) -> bool {
     }
 }
 
-/// The places of a range where tasks stand, with the moment of the first one in each. Costs a round
+/// The places of a range where tasks stand, with the first one in each. Costs a round
 /// trip for each, and one more.
 pub(super) async fn places<T: Tx>(tx: &mut T, from: &str, to: &str) -> Answer<Vec<First>> {
     let mut found: Vec<First> = Vec::new();
     loop {
         // No place is the beginning of its range itself.
-        let before = found.last().map_or(from, |(place, _)| place);
+        let before = found.last().map_or(from, |first| &first.place);
         let Some(next) = next(tx, before, to).await? else { return Ok(found) };
         found.push(next);
     }
@@ -101,18 +99,18 @@ async fn behind_fronts<T: Tx>(
             fresh.spots.range::<str, _>((Bound::Excluded(before.as_str()), Bound::Unbounded));
         let Some((place, spot)) = later.next() else {
             let Some(next) = next(tx, &before, to).await? else { return Ok(found) };
-            before.clone_from(&next.0);
+            before.clone_from(&next.place);
             found.push(next);
             continue;
         };
         let end = later.next().map_or(to, |(place, _)| place);
         let mut firsts = around(tx, &before, (place, spot), end).await?;
-        if let Some(at) = firsts.iter().position(|(found, _)| found < place) {
+        if let Some(at) = firsts.iter().position(|first| first.place < *place) {
             // Between it and the place there may be more.
             firsts.truncate(at + 1);
-            before.clone_from(&firsts[at].0);
+            before.clone_from(&firsts[at].place);
         } else {
-            let beyond = firsts.last().map(|(found, _)| found).filter(|found| *found > place);
+            let beyond = firsts.last().map(|last| &last.place).filter(|last| *last > place);
             if beyond.is_none() && end == to {
                 found.extend(firsts);
                 return Ok(found);
@@ -159,5 +157,8 @@ async fn next<T: Tx>(tx: &mut T, before: &str, to: &str) -> Answer<Option<First>
 fn first(columns: Columns) -> Answer<First> {
     let mut row = Reader::new(columns);
     let place = row.text().map_err(unreadable)?;
-    Ok((place, row.moment().map_err(unreadable)?))
+    let due = row.moment().map_err(unreadable)?;
+    // One that cannot be read comes before all others of its moment.
+    let id = row.texts().ok().flatten().unwrap_or_default();
+    Ok(First { place, spot: Spot { due, id } })
 }

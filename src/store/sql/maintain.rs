@@ -28,6 +28,7 @@ use super::election;
 use super::entries;
 use super::entries::Changes;
 use super::entries::TASK_FREE;
+use super::front::First;
 use super::lanes::places;
 use super::place;
 use super::row::Reader;
@@ -91,8 +92,8 @@ async fn over<T: Tx>(tx: &mut T, limit: usize, done: &mut Maintained) -> Answer<
     let (ns, now) = (tx.ns(), tx.now());
     let mut lines: BTreeMap<TaskState, BTreeSet<(Timestamp, TaskId)>> = BTreeMap::new();
     let (from, to) = place::ENDS;
-    for (place, first) in places(tx, from, to).await? {
-        let Some((state, _)) = place::end(&place).filter(|_| first <= now) else { continue };
+    for First { place, spot } in places(tx, from, to).await? {
+        let Some((state, _)) = place::end(&place).filter(|_| spot.due <= now) else { continue };
         let line = lines.entry(state).or_default();
         for columns in
             tx.rows(&TASK_OVER, vec![ns.into(), place.into(), now.into(), limit.into()]).await?

@@ -2,22 +2,22 @@
 --
 -- params  ns | place before them all | place | ns | place | due, id, due of the spot
 --         | ns | place | end of the range
--- rows    place, due of its first task; up to three
+-- rows    place, due and id of its first task; up to three
 -- index   task_place: one entry each
 SELECT *
 FROM (
-    SELECT place, due
+    SELECT place, due, id
     FROM task /*! FORCE INDEX (task_place) */
     WHERE ns = ?
       AND place > ?
       AND place < ?
-    ORDER BY place, due
+    ORDER BY place, due, id
     LIMIT 1
 ) found
 UNION ALL
 SELECT *
 FROM (
-    SELECT place, due
+    SELECT place, due, id
     FROM task /*! FORCE INDEX (task_place) */
     WHERE ns = ?
       AND place = ?
@@ -28,11 +28,11 @@ FROM (
 UNION ALL
 SELECT *
 FROM (
-    SELECT place, due
+    SELECT place, due, id
     FROM task /*! FORCE INDEX (task_place) */
     WHERE ns = ?
       AND place > ?
       AND place < ?
-    ORDER BY place, due
+    ORDER BY place, due, id
     LIMIT 1
 ) found
