@@ -110,7 +110,7 @@ impl Pace {
         self.next == Next::AtOnce && self.fruitless == 0
     }
 
-    /// Whether something is due that could not be taken, perhaps for want of room.
+    /// Whether something seems due and was not given, perhaps for want of room.
     pub(super) fn is_held_up(&self) -> bool {
         self.fruitless > 0 && self.next != Next::Unknown
     }

@@ -133,3 +133,20 @@ async fn lanes_beside_one_with_a_front_are_all_found_in_their_order() {
     let (found, _) = busy.claim(3).await;
     assert_eq!(found, ["next-000", "later-100", "later-101"]);
 }
+
+/// Guards T1: of several fronts the oldest look counts.
+#[tokio::test]
+async fn a_claim_is_to_ask_again_when_the_first_lane_must_be_looked_at() {
+    let busy = Busy::new().await;
+    busy.add("normal", Priority::Normal, 100).await;
+    assert_eq!(busy.claim(100).await.0.len(), 100);
+    let looked_at = busy.clock.wall();
+    busy.clock.advance(Duration::from_millis(90));
+    busy.add("low", Priority::Low, 100).await;
+    assert_eq!(busy.claim(100).await.0.len(), 100);
+
+    let (found, claimed) = busy.claim(2).await;
+
+    assert!(found.is_empty());
+    assert_eq!(claimed.next_run_at, Some(looked_at.plus(HIDDEN + AHEAD)));
+}

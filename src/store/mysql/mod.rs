@@ -5,8 +5,8 @@
 //! anew. Transactions run at READ COMMITTED and lock the rows that they write from.
 //!
 //! A claim that finds less than it asks for also holds the index entry after its last one, because
-//! the server locks what it looks at. Another claim that runs then passes that task by, and says
-//! so: its answer has `more`.
+//! the server locks what it looks at. Another claim that runs then passes that task by; its
+//! answer has `more`, or says when to ask again.
 //!
 //! # What is not here
 //!
@@ -140,7 +140,8 @@ impl MysqlStore {
         })
     }
 
-    /// The same store by another clock than the server's, so that tests own time.
+    /// The same store by another clock than the server's, so that tests own time. Claims from a lane of
+    /// which many tasks were taken may pass by tasks of the past until it has moved by 100 ms.
     #[must_use]
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = Some(clock);
@@ -178,12 +179,18 @@ impl MysqlStore {
     async fn attempt<S: Step>(&self, step: &S) -> Answer<S::Reply> {
         let (mut session, now) = self.begin::<S>().await?;
         let taken = self.take(step, &mut session, now).await;
+        if !S::READS && taken.is_err() {
+            self.fronts.forget();
+        }
         if !S::READS && !session.is_broken() {
             let end = if taken.is_ok() { COMMIT } else { ROLLBACK };
             let ended = session.query(end).await;
             // A rollback that fails leaves a broken connection, at whose end the server rolls back.
-            if taken.is_ok() {
-                ended.map_err(|fault| trouble(S::METHOD, fault))?;
+            if taken.is_ok()
+                && let Err(fault) = ended
+            {
+                self.fronts.forget();
+                return Err(trouble(S::METHOD, fault));
             }
         }
         session.give_back();

@@ -208,14 +208,19 @@ impl Taking<'_> {
         Ok(false)
     }
 
-    /// The rows of due tasks in the place of a lane, held.
-    async fn due_in<T: Tx>(&self, tx: &mut T, place: &str, most: usize) -> Answer<Vec<Columns>> {
+    /// The rows of due tasks in the place of a lane, held; those behind a spot of it, if there is one.
+    async fn due_in<T: Tx>(
+        &self,
+        tx: &mut T,
+        place: &str,
+        spot: Option<&Spot>,
+        most: usize,
+    ) -> Answer<Vec<Columns>> {
         let mut args = vec![tx.ns().into(), place.into()];
-        let spot = tx.fronts().and_then(|fronts| fronts.spot(place, tx.now()));
         let statement = match spot {
             None => &TASK_DUE,
             Some(Spot { due, id }) => {
-                args.extend([due.into(), id.into(), due.into()]);
+                args.extend([(*due).into(), id.as_str().into(), (*due).into()]);
                 &TASK_DUE_AFTER
             }
         };
@@ -243,7 +248,9 @@ impl Taking<'_> {
     /// Meets up to `most` due tasks of a lane: each is taken, parked or found expired.
     async fn meet<T: Tx>(&mut self, tx: &mut T, lane: &Lane, most: usize) -> Answer<()> {
         let (now, place) = (tx.now(), place::of_lane(lane));
-        let rows = self.due_in(tx, &place, most).await?;
+        let begin = tx.fronts().map(|fronts| fronts.begin(place.clone(), now));
+        let spot = begin.as_ref().and_then(|begin| begin.spot.as_ref());
+        let rows = self.due_in(tx, &place, spot, most).await?;
         let (mut damaged, mut last, count) = (Vec::new(), None, rows.len());
         for columns in rows {
             self.left -= 1;
@@ -273,8 +280,8 @@ impl Taking<'_> {
                 self.changes.put(entry, false);
             }
         }
-        if let Some((fronts, last)) = tx.fronts().zip(last) {
-            fronts.took(place, last, count, now);
+        if let (Some(fronts), Some(begin), Some(last)) = (tx.fronts(), begin, last) {
+            fronts.took(begin, last, count, now);
         }
         if !damaged.is_empty() {
             let ids = Arg::texts(damaged.iter().map(TaskId::as_str));

@@ -5,10 +5,11 @@
 //! second, by as many. So a store remembers how far it has emptied its busy lanes, their *fronts*, and looks
 //! from there on.
 //!
-//! A front hides what comes to stand before it: a task that was added with a moment of the past, or that
-//! another node handed back. So each range of lanes is looked at from its beginning every [`LOOK_EVERY`], which bounds
-//! how late such a task is found, and whoever finds nothing due behind a front is told to ask again by
-//! then. Nothing is ever taken because of a front that would not be taken without it.
+//! A front makes a claim see less, and nothing that it would not see otherwise: it hides what comes to stand before it, which is a
+//! task that was added with a moment of the past, that another node handed back, or that somebody held when
+//! the front passed it by. So each range of lanes is looked at from its beginning every [`LOOK_EVERY`], which is how
+//! late such a task is found as a rule, and who finds nothing due behind a front is told to ask again by then.
+//! Who asks at an interval of its own finds it at the first look after that. For as long, the order of claiming may suffer.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -32,9 +33,17 @@ const BUSY: usize = 64;
 /// How long it is busy then, at least: as long as MariaDB needs to purge what was taken.
 const BUSY_FOR: Duration = Duration::from_secs(1);
 
-/// The fronts of the busy lanes of a store, by their places.
+/// The fronts of the busy lanes of a store.
 #[derive(Debug, Default)]
-pub(in crate::store) struct Fronts(Mutex<BTreeMap<String, Front>>);
+pub(in crate::store) struct Fronts(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// By their places.
+    fronts: BTreeMap<String, Front>,
+    /// How often fronts were moved back.
+    moved_back: u64,
+}
 
 #[derive(Debug)]
 struct Front {
@@ -70,6 +79,15 @@ pub(super) struct First {
     pub(super) spot: Spot,
 }
 
+/// From where on tasks of a lane are taken.
+#[derive(Debug)]
+pub(super) struct Begin {
+    place: String,
+    /// `None` means from the beginning.
+    pub(super) spot: Option<Spot>,
+    moved_back: u64,
+}
+
 /// The fronts of a range, from which it may be looked at.
 #[derive(Debug)]
 pub(super) struct Fresh {
@@ -81,10 +99,10 @@ pub(super) struct Fresh {
 impl Fronts {
     /// The fronts of busy lanes in a range; `None` if there is none, or the range is to be looked at from its beginning.
     pub(super) fn fresh(&self, from: &str, to: &str, now: Timestamp) -> Option<Fresh> {
-        let fronts = self.lock();
+        let state = self.lock();
         let mut spots = BTreeMap::new();
         let mut until = None;
-        for (place, front) in fronts.range(from.to_owned()..to.to_owned()) {
+        for (place, front) in state.fronts.range(from.to_owned()..to.to_owned()) {
             if !is_within(front.looked_at, LOOK_EVERY, now) {
                 return None;
             }
@@ -96,17 +114,19 @@ impl Fronts {
         Some(Fresh { spots, until: until? }).filter(|fresh| !fresh.spots.is_empty())
     }
 
-    /// From where on tasks of a lane may be taken.
-    pub(super) fn spot(&self, place: &str, now: Timestamp) -> Option<Spot> {
-        let fronts = self.lock();
-        let front = fronts.get(place)?;
-        let is_fresh = front.taken >= BUSY && is_within(front.looked_at, LOOK_EVERY, now);
-        is_fresh.then(|| front.spot.clone())
+    /// From where on tasks of a lane may be taken now.
+    pub(super) fn begin(&self, place: String, now: Timestamp) -> Begin {
+        let state = self.lock();
+        let is_fresh =
+            |front: &&Front| front.taken >= BUSY && is_within(front.looked_at, LOOK_EVERY, now);
+        let spot = state.fronts.get(&place).filter(is_fresh).map(|front| front.spot.clone());
+        Begin { place, spot, moved_back: state.moved_back }
     }
 
     /// Notes that a range was looked at from its beginning, and where tasks were found.
     pub(super) fn looked(&self, from: &str, to: &str, found: &[First], now: Timestamp) {
-        let mut fronts = self.lock();
+        let mut state = self.lock();
+        let State { fronts, moved_back } = &mut *state;
         fronts.retain(|place, front| {
             if !(from..to).contains(&place.as_str()) {
                 return true;
@@ -117,6 +137,7 @@ impl Fronts {
             }
             let was_busy = front.taken >= BUSY;
             (front.taken, front.since) = (0, now);
+            *moved_back += u64::from(!was_busy);
             was_busy
         });
         for First { place, spot } in found {
@@ -124,21 +145,34 @@ impl Fronts {
                 && *spot <= front.spot
             {
                 front.spot = Spot::before(spot.due);
+                *moved_back += 1;
             }
         }
     }
 
-    /// Notes that so many tasks of a lane were taken, all up to `last`.
-    pub(super) fn took(&self, place: String, last: Spot, count: usize, now: Timestamp) {
+    /// Notes that so many tasks of a lane were taken, all up to `last`. The front stays where it is if some
+    /// front was moved back since `begin`: what was found then may stand before `last`.
+    pub(super) fn took(&self, begin: Begin, last: Spot, count: usize, now: Timestamp) {
         let spot = last.min(Spot::before(now.minus(BEHIND)));
-        let mut fronts = self.lock();
+        let mut state = self.lock();
+        if state.moved_back != begin.moved_back {
+            return;
+        }
         let fresh = || Front { spot: spot.clone(), looked_at: now, taken: 0, since: now };
-        let front = fronts.entry(place).or_insert_with(fresh);
+        let front = state.fronts.entry(begin.place).or_insert_with(fresh);
         front.taken += count;
         front.spot = spot;
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Front>> {
+    /// Forgets all fronts, because what they passed by may not have been taken after all.
+    #[cfg_attr(not(feature = "mysql"), expect(dead_code, reason = "SQLite has no fronts"))]
+    pub(in crate::store) fn forget(&self) {
+        let mut state = self.lock();
+        state.fronts.clear();
+        state.moved_back += 1;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,5 +1,6 @@
 //! Which lanes of queues have tasks, and from when on.
 
+use std::cmp::Ordering;
 use std::ops::Bound;
 
 use crate::domain::id::Callback;
@@ -104,31 +105,38 @@ async fn behind_fronts<T: Tx>(
             continue;
         };
         let end = later.next().map_or(to, |(place, _)| place);
-        let mut firsts = around(tx, &before, (place, spot), end).await?;
-        if let Some(at) = firsts.iter().position(|first| first.place < *place) {
-            // Between it and the place there may be more.
-            firsts.truncate(at + 1);
-            before.clone_from(&firsts[at].place);
-        } else {
-            let beyond = firsts.last().map(|last| &last.place).filter(|last| *last > place);
-            if beyond.is_none() && end == to {
-                found.extend(firsts);
-                return Ok(found);
-            }
-            before.clone_from(beyond.unwrap_or(place));
+        let around = around(tx, &before, (place, spot), end).await?;
+        if around.is_before
+            && let Some(next) = next(tx, &before, place).await?
+        {
+            before.clone_from(&next.place);
+            found.push(next);
+            continue;
         }
-        found.extend(firsts);
+        found.extend(around.behind_spot);
+        if end == to && !around.is_after {
+            return Ok(found);
+        }
+        before.clone_from(place);
     }
 }
 
-/// The place of a front where tasks stand behind it, the first place before that one, and the first one
-/// after it, in their order.
+/// What stands around a front.
+struct Around {
+    /// Whether anything stands in places before that of the front.
+    is_before: bool,
+    behind_spot: Option<First>,
+    /// Whether anything stands in places after that of the front.
+    is_after: bool,
+}
+
+/// What stands around the front of a place, between the place `before` and `end`.
 async fn around<T: Tx>(
     tx: &mut T,
     before: &str,
     (place, spot): (&str, &Spot),
     end: &str,
-) -> Answer<Vec<First>> {
+) -> Answer<Around> {
     let (ns, due) = (tx.ns(), spot.due);
     let args = vec![
         ns.into(),
@@ -143,10 +151,16 @@ async fn around<T: Tx>(
         place.into(),
         end.into(),
     ];
-    let rows = tx.rows(&PLACE_FRONT, args).await?;
-    let mut firsts = rows.into_iter().map(first).collect::<Answer<Vec<First>>>()?;
-    firsts.sort();
-    Ok(firsts)
+    let mut around = Around { is_before: false, behind_spot: None, is_after: false };
+    for columns in tx.rows(&PLACE_FRONT, args).await? {
+        let first = first(columns)?;
+        match first.place.as_str().cmp(place) {
+            Ordering::Less => around.is_before = true,
+            Ordering::Equal => around.behind_spot = Some(first),
+            Ordering::Greater => around.is_after = true,
+        }
+    }
+    Ok(around)
 }
 
 async fn next<T: Tx>(tx: &mut T, before: &str, to: &str) -> Answer<Option<First>> {
