@@ -181,3 +181,71 @@ impl Fronts {
 fn is_within(began: Timestamp, length: Duration, now: Timestamp) -> bool {
     (began..began.plus(length)).contains(&now)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LANE: &str = "l:default:2:4:";
+
+    fn at(ms: u64) -> Timestamp {
+        Timestamp::EPOCH.plus(Duration::from_millis(ms))
+    }
+
+    fn spot(ms: u64) -> Spot {
+        Spot { due: at(ms), id: "t".into() }
+    }
+
+    fn begin(fronts: &Fronts) -> Begin {
+        fronts.begin(LANE.into(), at(1000))
+    }
+
+    /// Fronts of a lane that was emptied up to that moment.
+    fn emptied_to(ms: u64) -> Fronts {
+        let fronts = Fronts::default();
+        fronts.took(begin(&fronts), spot(ms), BUSY, at(1000));
+        assert_eq!(begin(&fronts).spot, Some(spot(ms)));
+        fronts
+    }
+
+    #[test]
+    fn who_began_before_a_front_was_moved_back_does_not_move_it_on() {
+        let fronts = emptied_to(500);
+        let slow = begin(&fronts);
+        fronts.looked("l:", "l;", &[First { place: LANE.into(), spot: spot(200) }], at(1000));
+
+        fronts.took(slow, spot(600), 1, at(1000));
+
+        assert_eq!(begin(&fronts).spot, Some(Spot::before(at(200))));
+    }
+
+    #[test]
+    fn a_look_that_finds_nothing_before_a_front_leaves_it_where_it_is() {
+        let fronts = emptied_to(500);
+
+        fronts.looked("l:", "l;", &[First { place: LANE.into(), spot: spot(501) }], at(1000));
+
+        assert_eq!(begin(&fronts).spot, Some(spot(500)));
+    }
+
+    #[test]
+    fn what_was_taken_in_a_step_that_failed_is_looked_for_from_the_beginning() {
+        let fronts = emptied_to(500);
+        let slow = begin(&fronts);
+
+        fronts.forget();
+
+        assert_eq!(begin(&fronts).spot, None);
+        fronts.took(slow, spot(600), BUSY, at(1000));
+        assert_eq!(begin(&fronts).spot, None);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_makes_a_front_stale() {
+        let fronts = emptied_to(500);
+
+        assert_eq!(fronts.begin(LANE.into(), at(999)).spot, None);
+        assert!(fronts.fresh("l:", "l;", at(999)).is_none());
+        assert!(fronts.fresh("l:", "l;", at(1099)).is_some());
+    }
+}
