@@ -122,7 +122,7 @@ impl Claimer {
 
         let (held, suspects) = (self.core.slots.held(), self.core.slots.suspects());
         let is_held_up = self.pace.is_held_up();
-        // A store does not name the tasks for which this node had no room.
+        // A store does not name each task for which this node had no room.
         let has_room =
             |slots: &Slots| slots.suspects() < suspects || (is_held_up && slots.held() < held);
         tokio::select! {

@@ -185,8 +185,8 @@ pub struct Claimed {
     pub now: Timestamp,
     /// Leased tasks, in the order they should run; their lease is in the record.
     pub tasks: Vec<TaskRecord>,
-    /// Earliest `run_at` of a task that this claimer could take later, or now; or a moment before it, so that the
-    /// claimer asks again.
+    /// Earliest `run_at` of a task that this claimer could take later, or now; or a moment before it,
+    /// so that the claimer asks again.
     pub next_run_at: Option<Timestamp>,
     /// Whether due tasks that the claimer could take were left behind, as far as the store looked.
     pub more: bool,

@@ -140,8 +140,10 @@ impl MysqlStore {
         })
     }
 
-    /// The same store by another clock than the server's, so that tests own time. Claims from a lane of
-    /// which many tasks were taken may pass by tasks of the past until it has moved by 100 ms.
+    /// The same store by another clock than the server's, so that tests own time.
+    ///
+    /// Claims from a lane of which many tasks were taken may pass by tasks of the past until that clock has
+    /// moved by 100 ms.
     #[must_use]
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = Some(clock);
@@ -162,7 +164,11 @@ impl MysqlStore {
         let mut tries = 0;
         loop {
             self.counts.taken.fetch_add(1, Ordering::Relaxed);
-            let source = match Box::pin(self.attempt(step)).await {
+            let taken = Box::pin(self.attempt(step)).await;
+            if taken.is_err() && !S::READS {
+                self.fronts.forget();
+            }
+            let source = match taken {
                 Ok(reply) => return Ok(reply),
                 Err(Trouble::Refused(error)) => return Err(error),
                 Err(Trouble::Again(source)) => source,
@@ -179,18 +185,12 @@ impl MysqlStore {
     async fn attempt<S: Step>(&self, step: &S) -> Answer<S::Reply> {
         let (mut session, now) = self.begin::<S>().await?;
         let taken = self.take(step, &mut session, now).await;
-        if !S::READS && taken.is_err() {
-            self.fronts.forget();
-        }
         if !S::READS && !session.is_broken() {
             let end = if taken.is_ok() { COMMIT } else { ROLLBACK };
             let ended = session.query(end).await;
             // A rollback that fails leaves a broken connection, at whose end the server rolls back.
-            if taken.is_ok()
-                && let Err(fault) = ended
-            {
-                self.fronts.forget();
-                return Err(trouble(S::METHOD, fault));
+            if taken.is_ok() {
+                ended.map_err(|fault| trouble(S::METHOD, fault))?;
             }
         }
         session.give_back();

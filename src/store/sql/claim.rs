@@ -252,7 +252,7 @@ impl Taking<'_> {
         let spot = begin.as_ref().and_then(|begin| begin.spot.as_ref());
         let rows = self.due_in(tx, &place, spot, most).await?;
         let (mut damaged, mut last, count) = (Vec::new(), None, rows.len());
-        for columns in rows {
+        for (at, columns) in rows.into_iter().enumerate() {
             self.left -= 1;
             match lane.rank {
                 Rank::Three => self.room.three -= 1,
@@ -266,7 +266,9 @@ impl Taking<'_> {
                     continue;
                 }
             };
-            last = Some(Spot::of(entry.task.run_at, &entry.task.id));
+            if at + 1 == count {
+                last = Some(Spot::of(entry.task.run_at, &entry.task.id));
+            }
             if entry.expires().is_some_and(|at| at <= now) {
                 self.changes.take(&entry);
                 if let Some(entry) = entry.end(TaskState::Expired, now, tx.options()) {

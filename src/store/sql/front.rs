@@ -1,15 +1,16 @@
 //! From where on a busy lane is looked at.
 //!
-//! MariaDB and MySQL keep the index entries of rows that moved on until they are purged, which MariaDB does once
-//! a second, and whoever looks for the first task of a lane passes by all of them: at 20,000 tasks a
-//! second, by as many. So a store remembers how far it has emptied its busy lanes, their *fronts*, and looks
-//! from there on.
+//! MariaDB and MySQL keep the index entries of rows that moved on until they are purged, which
+//! MariaDB does once a second, and whoever looks for the first task of a lane passes by all of them:
+//! at 20,000 tasks a second, by as many. So a store remembers how far it has emptied its busy lanes,
+//! their *fronts*, and looks from there on.
 //!
-//! A front makes a claim see less, and nothing that it would not see otherwise: it hides what comes to stand before it, which is a
-//! task that was added with a moment of the past, that another node handed back, or that somebody held when
-//! the front passed it by. So each range of lanes is looked at from its beginning every [`LOOK_EVERY`], which is how
-//! late such a task is found as a rule, and who finds nothing due behind a front is told to ask again by then.
-//! Who asks at an interval of its own finds it at the first look after that. For as long, the order of claiming may suffer.
+//! A front makes a claim see less, and nothing that it would not see otherwise: it hides what comes to
+//! stand before it, which is a task that was added with a moment of the past, that another node
+//! handed back, or that somebody held when the front passed it by. So each range of lanes is looked
+//! at from its beginning every [`LOOK_EVERY`], which is how late such a task is found as a rule, and
+//! who finds nothing due behind a front is told to ask again by then. Who asks at an interval of its
+//! own finds it at the first look after that. For as long, the order of claiming may suffer.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -50,12 +51,24 @@ struct Front {
     spot: Spot,
     /// When the lane was last looked at from its beginning.
     looked_at: Timestamp,
-    /// How many tasks were taken since then.
+    /// How many tasks were taken since `since`, a stretch of [`BUSY_FOR`].
     taken: usize,
     since: Timestamp,
 }
 
-/// Where a lane is looked at from: behind this moment, and behind this id among those of the same moment.
+impl Front {
+    fn is_busy(&self) -> bool {
+        self.taken >= BUSY
+    }
+
+    /// Whether the lane need not be looked at from its beginning.
+    fn is_fresh(&self, now: Timestamp) -> bool {
+        is_within(self.looked_at, LOOK_EVERY, now)
+    }
+}
+
+/// Where a lane is looked at from: behind this moment, and behind this id among those of the same
+/// moment.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Spot {
     pub(super) due: Timestamp,
@@ -97,16 +110,17 @@ pub(super) struct Fresh {
 }
 
 impl Fronts {
-    /// The fronts of busy lanes in a range; `None` if there is none, or the range is to be looked at from its beginning.
+    /// The fronts of busy lanes in a range; `None` if there is none, or the range is to be looked at
+    /// from its beginning.
     pub(super) fn fresh(&self, from: &str, to: &str, now: Timestamp) -> Option<Fresh> {
         let state = self.lock();
         let mut spots = BTreeMap::new();
         let mut until = None;
         for (place, front) in state.fronts.range(from.to_owned()..to.to_owned()) {
-            if !is_within(front.looked_at, LOOK_EVERY, now) {
+            if !front.is_fresh(now) {
                 return None;
             }
-            if front.taken >= BUSY {
+            if front.is_busy() {
                 spots.insert(place.clone(), front.spot.clone());
             }
             until = until.into_iter().chain([front.looked_at.plus(LOOK_EVERY)]).min();
@@ -117,9 +131,8 @@ impl Fronts {
     /// From where on tasks of a lane may be taken now.
     pub(super) fn begin(&self, place: String, now: Timestamp) -> Begin {
         let state = self.lock();
-        let is_fresh =
-            |front: &&Front| front.taken >= BUSY && is_within(front.looked_at, LOOK_EVERY, now);
-        let spot = state.fronts.get(&place).filter(is_fresh).map(|front| front.spot.clone());
+        let is_used = |front: &&Front| front.is_busy() && front.is_fresh(now);
+        let spot = state.fronts.get(&place).filter(is_used).map(|front| front.spot.clone());
         Begin { place, spot, moved_back: state.moved_back }
     }
 
@@ -135,7 +148,7 @@ impl Fronts {
             if is_within(front.since, BUSY_FOR, now) {
                 return true;
             }
-            let was_busy = front.taken >= BUSY;
+            let was_busy = front.is_busy();
             (front.taken, front.since) = (0, now);
             *moved_back += u64::from(!was_busy);
             was_busy
@@ -150,8 +163,10 @@ impl Fronts {
         }
     }
 
-    /// Notes that so many tasks of a lane were taken, all up to `last`. The front stays where it is if some
-    /// front was moved back since `begin`: what was found then may stand before `last`.
+    /// Notes that so many tasks of a lane were taken, all up to `last`.
+    ///
+    /// The front stays where it is if some front was moved back since `begin`: what was found then may
+    /// stand before `last`.
     pub(super) fn took(&self, begin: Begin, last: Spot, count: usize, now: Timestamp) {
         let spot = last.min(Spot::before(now.minus(BEHIND)));
         let mut state = self.lock();

@@ -40,7 +40,8 @@ pub(super) struct Found {
 
 /// The lanes of queues that a claim may take from, from their fronts on where those are fresh.
 ///
-/// Costs a round trip for each lane, and one for each queue.
+/// Costs a round trip for each lane, and one for each queue; one alone where the only lane of a queue
+/// has a front.
 pub(super) async fn find<T: Tx>(tx: &mut T, claim: &Claim, queues: &[&QueueName]) -> Answer<Lanes> {
     let mut lanes = Lanes::default();
     for queue in queues {
