@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use mysql_async::prelude::Queryable;
 use taskshed::clock::Clock;
 use taskshed::clock::ManualClock;
+use taskshed::clock::SystemClock;
 use taskshed::domain::draft::Task;
 use taskshed::domain::task::Priority;
 use taskshed::store::Claim;
@@ -17,6 +19,7 @@ use taskshed::store::mysql::MysqlStore;
 
 use super::MariadbServer;
 use super::fixture::SECOND;
+use super::fixture::operator;
 use super::fixture::start;
 use super::requests::add;
 use super::requests::claim;
@@ -29,7 +32,7 @@ const AHEAD: Duration = Duration::from_millis(50);
 
 /// A store whose time stands still, a minute after the first tasks fell due.
 struct Busy {
-    _server: MariadbServer,
+    server: MariadbServer,
     store: MysqlStore,
     clock: ManualClock,
 }
@@ -42,7 +45,7 @@ impl Busy {
         let store = store.with_clock(Arc::new(clock.clone()));
         store.migrate().await.unwrap();
         store.prepare().await.unwrap();
-        Self { _server: server, store, clock }
+        Self { server, store, clock }
     }
 
     /// Adds tasks that fell due a millisecond after each other.
@@ -58,10 +61,17 @@ impl Busy {
     }
 
     async fn claim(&self, limit: usize) -> (Vec<String>, Claimed) {
-        let wish = Claim { limit, ahead: AHEAD, ..claim() };
-        let claimed = self.store.claim(&wish).await.unwrap();
-        (claimed.tasks.iter().map(|task| task.id.to_string()).collect(), claimed)
+        let claimed = self.store.claim(&wish(limit)).await.unwrap();
+        (names(&claimed), claimed)
     }
+}
+
+fn wish(limit: usize) -> Claim {
+    Claim { limit, ahead: AHEAD, ..claim() }
+}
+
+fn names(claimed: &Claimed) -> Vec<String> {
+    claimed.tasks.iter().map(|task| task.id.to_string()).collect()
 }
 
 /// Guards T1: a task that is due runs, whatever else is due.
@@ -132,6 +142,31 @@ async fn lanes_beside_one_with_a_front_are_all_found_in_their_order() {
     busy.add("next", Priority::High, 1).await;
     let (found, _) = busy.claim(3).await;
     assert_eq!(found, ["next-000", "later-100", "later-101"]);
+}
+
+/// Guards T1: what was met in a step that came to nothing is not passed by.
+#[tokio::test]
+async fn a_claim_that_is_taken_again_begins_where_it_began_before() {
+    let busy = Busy::new().await;
+    busy.add("normal", Priority::Normal, 200).await;
+    assert_eq!(busy.claim(100).await.0.len(), 100);
+    let wish = wish(2);
+    let mut holder = operator(&busy.server).await;
+    holder.query_drop("START TRANSACTION").await.unwrap();
+    let lease =
+        format!("INSERT INTO lease VALUES (1, '{}', 'n', 'p', 'node', 1, 1, 1, 1, 1)", wish.id);
+    holder.query_drop(lease).await.unwrap();
+
+    let (claimed, ()) = tokio::join!(busy.store.claim(&wish), async {
+        SystemClock.sleep(Duration::from_millis(2500)).await;
+        holder.query_drop("ROLLBACK").await.unwrap();
+    });
+
+    assert!(
+        busy.store.steps().repeated > 0,
+        "the lease was held for less than a row is waited for"
+    );
+    assert_eq!(names(&claimed.unwrap()), ["normal-100", "normal-101"]);
 }
 
 /// Guards T1: of several fronts the oldest look counts.
